@@ -1,0 +1,33 @@
+# Each target does all set-up it needs. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lab check lock clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install:         ## make .venv and install everything (again only when something changed)
+	@$(PYTHON) install.py
+
+demo: install    ## the main job: captions, prediction, training, measurement, verdict, report
+	@$(BIN)/smartclip demo
+
+test: install    ## the tests
+	@$(BIN)/python -m pytest -n 2
+
+lab: install     ## JupyterLab with the lessons
+	@$(BIN)/jupyter lab notebooks
+
+check: install   ## formatting, lint, types, layers
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/lint-imports
+	@$(BIN)/basedpyright
+
+lock: install    ## renew requirements.lock (CUDA packages are left out: torch pins its own)
+	@$(BIN)/uv pip compile --quiet --universal --all-extras --no-header --no-annotate \
+	  pyproject.toml --output-file requirements.lock
+	@sed -E '/^(nvidia-|cuda-|triton)/d' requirements.lock > requirements.tmp && mv requirements.tmp requirements.lock
+
+clean:           ## remove the environment; runs and caches stay
+	rm -rf .venv
