@@ -1,0 +1,60 @@
+"""`smartclip bench`: our times beside a reference's, in the same process."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from experiments.commands.command import Command
+from theory.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench(Command):
+    """Run the benchmarks and print times, references and ratios."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Which benchmarks; all of them by default."""
+
+    def run(self) -> dict[str, Any]:
+        from rich.console import Console
+        from rich.table import Table
+
+        import experiments.benchmarks as benchmarks
+
+        known = sorted(
+            module.name
+            for module in pkgutil.iter_modules(benchmarks.__path__)
+            if module.name != "measurement"
+        )
+        for name in self.names:
+            if name not in known:
+                raise InputError(
+                    f"benchmark {name!r}",
+                    rule=f"the benchmarks are {', '.join(known)}",
+                    fix="choose among them, or give none to run all",
+                )
+        console = Console()
+        results: dict[str, Any] = {}
+        for name in self.names or known:
+            with console.status(f"measuring {name}"):
+                module = importlib.import_module(f"experiments.benchmarks.{name}")
+                measurements = module.measurements()
+            table = Table("work", "seconds", "reference", "seconds", "ratio", "target", "note")
+            table.title = name
+            for row in measurements:
+                compared = row.reference != ""
+                table.add_row(
+                    row.work,
+                    f"{row.seconds:.4g}",
+                    row.reference,
+                    f"{row.reference_seconds:.4g}" if compared else "",
+                    f"{row.ratio:.3g}" if compared else "",
+                    row.target,
+                    row.note,
+                )
+            console.print(table)
+            results[name] = [row.to_dict() for row in measurements]
+        return results

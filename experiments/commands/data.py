@@ -1,0 +1,198 @@
+"""`smartclip data`: fetch real data and say what is in them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.commands.command import Command
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataEmoji(Command):
+    """Fetch emoji of two vendors with their captions, once, and show what they hold.
+
+    About 140 MB are fetched with `npm pack` at fixed versions and checked; 90 MB are kept.
+    """
+
+    cache: Path | None = None
+    """Folder to keep them in; else $SMARTCLIP_CACHE, else ~/.cache/smartclip."""
+
+    picture: Path | None = None
+    """Write a contact sheet of images and captions (PNG) to this file."""
+
+    def run(self) -> dict[str, Any]:
+        from smartclip.data.emoji import EmojiData
+
+        data = EmojiData.load(self.cache)
+        family = data.family()
+        texts = {caption.text for row in range(len(data)) for caption in data.captions_of(row)}
+        values = {
+            concept: len({emoji.values[concept] for emoji in data.emoji if concept in emoji.values})
+            for concept in data.concepts
+        }
+        having = {
+            concept: sum(concept in emoji.values for emoji in data.emoji)
+            for concept in data.concepts
+        }
+        result: dict[str, Any] = {
+            "images": len(data),
+            "images_by_vendor": dict(Counter(data.vendors)),
+            "images_by_split": dict(Counter(emoji.split for emoji in data.emoji)),
+            "captions": sum(len(data.captions_of(row)) for row in range(len(data))),
+            "texts": len(texts),
+            "concepts": {
+                concept: {"values": values[concept], "images": having[concept]}
+                for concept in data.concepts
+            },
+            "family": [
+                {"mentions": sorted(map(str, block)), "weight": weight}
+                for block, weight in zip(family.captions, family.weights, strict=True)
+            ],
+        }
+        console = Console()
+        console.print(_counts(result))
+        console.print(_concepts(result))
+        console.print(_family(result))
+        if self.picture is not None:
+            from experiments.figures.style import save
+
+            save(_picture(data), self.picture)
+            result["picture"] = str(self.picture)
+            console.print(f"picture: {self.picture}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataAudit(Command):
+    """Open every picture and count every caption of a data set, before anything is trained."""
+
+    source: Path
+    """The table of captions; for shards a `.tar` file or a folder of them."""
+
+    layout: Literal["csv", "jsonl", "coco", "karpathy", "sharegpt4v", "shards"]
+    """How the data set is laid out."""
+
+    pictures: Path | None = None
+    """Folder of the pictures; else that of the table. Shards hold their own."""
+
+    context: int = 77
+    """Tokens a caption may have, start and end included; longer ones are counted."""
+
+    workers: int = 2
+    """Threads that decode pictures."""
+
+    def run(self) -> dict[str, Any]:
+        from smartclip.data import tables
+        from smartclip.data.audit import audit
+        from smartclip.data.shards import read_shards
+        from smartclip.text import Tokenizer
+
+        root = self.pictures or self.source.parent
+        if self.layout == "shards":
+            data = read_shards(self.source)
+        else:
+            readers = {
+                "csv": tables.read_csv,
+                "jsonl": tables.read_jsonl,
+                "coco": tables.read_coco,
+                "karpathy": tables.read_karpathy,
+                "sharegpt4v": tables.read_sharegpt4v,
+            }
+            data = readers[self.layout](self.source, root)
+        # Lengths do not depend on the vocabulary.
+        found = audit(
+            data, tokenizer=Tokenizer(pieces=(), context=self.context), workers=self.workers
+        )
+        table = Table(title=f"{data.source}: {found.records:,} records", title_justify="left")
+        table.add_column("what")
+        table.add_column("number", justify="right")
+        table.add_column("percent", justify="right")
+        table.add_column("for example", overflow="fold")
+        for what, number, percent, named in found.table().itertuples(index=False):
+            table.add_row(what, f"{number:,}", f"{percent:.1f}", named)
+        console = Console()
+        console.print(table)
+        console.print(f"{found.captions:,} captions, {found.image_bytes / 1e6:,.1f} MB of pictures")
+        return found.to_dict()
+
+
+def _counts(result: dict[str, Any]) -> Table:
+    table = Table(title="Emoji", title_justify="left")
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    table.add_row("images", f"{result['images']:,}")
+    for vendor, count in result["images_by_vendor"].items():
+        table.add_row(f"  drawn by {vendor}", f"{count:,}")
+    names = {
+        "train": "for training",
+        "emoji": "held out: subject never seen",
+        "combination": "held out: subject x gender x skin tone never seen together",
+    }
+    for split, name in names.items():
+        table.add_row(f"  {name}", f"{result['images_by_split'].get(split, 0):,}")
+    table.add_row("captions, over all images", f"{result['captions']:,}")
+    table.add_row("distinct texts", f"{result['texts']:,}")
+    return table
+
+
+def _concepts(result: dict[str, Any]) -> Table:
+    table = Table(title="Concepts", title_justify="left")
+    table.add_column("concept")
+    table.add_column("values", justify="right")
+    table.add_column("images that have it", justify="right")
+    for concept, counts in result["concepts"].items():
+        table.add_row(concept, f"{counts['values']:,}", f"{counts['images']:,}")
+    return table
+
+
+def _family(result: dict[str, Any], most: int = 10) -> Table:
+    family = result["family"]
+    table = Table(
+        title=f"Caption family: the {min(most, len(family))} commonest of {len(family)} captions",
+        title_justify="left",
+    )
+    table.add_column("a caption mentions")
+    table.add_column("share", justify="right")
+    for entry in family[:most]:
+        table.add_row(", ".join(entry["mentions"]), f"{100 * entry['weight']:.1f} %")
+    return table
+
+
+def _picture(data: Any) -> Any:
+    """Eight emoji by both vendors, with their captions."""
+    from experiments.figures.contact import Row, contact_sheet
+
+    labels = (
+        "woman firefighter: dark skin tone",
+        "man astronaut: light skin tone",
+        "woman: medium skin tone, red hair",
+        "person running: medium-dark skin tone, facing right",
+        "mermaid",
+        "victory hand: medium-light skin tone",
+        "orange heart",
+        "panda",
+    )
+    rows = []
+    for label in labels:
+        here = [row for row, emoji in enumerate(data.emoji) if emoji.label == label]
+        shown = sorted(
+            data.captions_of(here[0]), key=lambda caption: (caption.source, -len(caption.values))
+        )
+        parts = [caption for caption in shown if caption.source != "tags"][:5]
+        tags = [caption for caption in shown if caption.source == "tags"][:1]
+        rows.append(
+            Row(
+                images=[data.images[row] for row in here],
+                captions=[(caption.text, sorted(caption.values)) for caption in parts + tags],
+            )
+        )
+    return contact_sheet(
+        rows,
+        data.concepts,
+        title="Two vendors draw each emoji; every caption mentions a known set of concepts",
+        credit="Images: Noto Emoji (Google, Apache 2.0), Twemoji (Twitter, CC BY 4.0)",
+    )

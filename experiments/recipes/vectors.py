@@ -1,0 +1,70 @@
+"""Train SmartCLIP on a vector world: the setting the identification statements are about."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from simulators import VectorWorld
+from simulators.latents import Gaussian
+from smartclip.model import SmartCLIP
+from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
+from smartclip.train.config import TrainConfig
+from theory import CaptionFamily
+
+# Five concepts of two dimensions, none of them alone in any caption. Every pair of captions but
+# the last shares exactly one concept, so that each of the five is an intersection.
+DEMO_CAPTIONS = (("0", "1", "2"), ("0", "3", "4"), ("1", "3"), ("2", "4"))
+DEMO_SIZE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VectorRecipe:
+    """Everything a run on a vector world depends on.
+
+    Attributes:
+        captions: the family.
+        sizes: d_k where it is not 1, as pairs of concept and size.
+        dependence: correlation between concepts through one common factor.
+        dimension: d^, the coordinates of the code; twice d by default.
+        tower: hidden layers of both towers.
+        train: the training.
+        samples: held-out samples that measure recovery.
+        seed: of the mixings; samples and training take theirs from `train.seed`.
+    """
+
+    captions: tuple[tuple[str, ...], ...] = DEMO_CAPTIONS
+    sizes: tuple[tuple[str, int], ...] = tuple((name, DEMO_SIZE) for name in "01234")
+    dependence: float = 0.0
+    dimension: int | None = None
+    tower: MLPConfig = field(default_factory=MLPConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    samples: int = 4096
+    seed: int = 0
+
+    def family(self) -> CaptionFamily:
+        """C, with its sizes."""
+        return CaptionFamily.from_captions(self.captions, sizes=dict(self.sizes))
+
+    def world(self) -> VectorWorld:
+        """The simulator."""
+        family = self.family()
+        latents = Gaussian(family.dimension, dependence=self.dependence)
+        return VectorWorld(family, latents=latents, seed=self.seed)
+
+    def model(self, world: VectorWorld, device: torch.device) -> SmartCLIP:
+        """A fresh model; its weights are drawn from `train.seed`, whatever was drawn before."""
+        dimension = self.dimension or 2 * world.family.dimension
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.train.seed)
+            text_tower = MLPTextTower(world.text_dimension, dimension, self.tower)
+            model = SmartCLIP(
+                MLPImageTower(world.image_dimension, dimension, self.tower),
+                text_tower,
+                width=text_tower.width,
+                dimension=dimension,
+            )
+        return model.to(device)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

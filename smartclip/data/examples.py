@@ -1,0 +1,80 @@
+"""What every reader gives: pictures with all their captions, and what could not be read."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+
+from PIL import Image
+
+from smartclip.data.pictures import MOST_PIXELS, Blob, Fault, decode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One picture and its captions.
+
+    Attributes:
+        name: as the data set calls it.
+        captions: all of them, at least one, none empty.
+        image: where the picture's bytes are.
+    """
+
+    name: str
+    captions: tuple[str, ...]
+    image: Blob
+
+    def picture(self, most_pixels: int = MOST_PIXELS) -> Image.Image:
+        """The picture in RGB; raises `PictureError` with its fault."""
+        return decode(self.image.read(), self.name, most_pixels)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something that could not be used, and why.
+
+    Attributes:
+        name: of the record, member or line.
+        fault: what kind of problem.
+        detail: in words.
+    """
+
+    name: str
+    fault: Fault
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageText:
+    """A data set as it lies on the disk.
+
+    Attributes:
+        source: the file or folder it was read from.
+        examples: in the order of the data set.
+        problems: records that were left out, each with its reason.
+    """
+
+    source: str
+    examples: tuple[Example, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.examples)
+
+    def faults(self) -> Counter[Fault]:
+        """How many problems of each kind."""
+        return Counter(problem.fault for problem in self.problems)
+
+
+def is_inside(name: str) -> bool:
+    """A relative name that does not climb out of its folder, on any system.
+
+    >>> is_inside("a/b.jpg"), is_inside("../b.jpg"), is_inside("/b.jpg"), is_inside("C:/b.jpg")
+    (True, False, False, False)
+    """
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    absolute = posix.is_absolute() or windows.drive or windows.root
+    return bool(name) and not absolute and ".." not in (*posix.parts, *windows.parts)

@@ -1,0 +1,120 @@
+"""A long caption to a short one: which of its N sentences are kept, and what that identifies.
+
+SmartCLIP (CVPR 2025) keeps a prefix of random length, so the captions of an image form a chain, and
+of a chain of N sentences only the first is ever identified alone. Other ways of choosing promise
+more: `family` gives the caption family of each, for `theory.predict`.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from theory import CaptionFamily
+from theory.errors import InputError
+
+Policy = Literal["prefix", "subset", "single", "pair", "window", "all"]
+_LARGEST = 16
+
+
+def sentences(caption: str) -> list[str]:
+    """The sentences of a caption, cut after a full stop, question or exclamation mark and a space.
+
+    >>> sentences("A bear sits. It holds a 2.5 m pen! Why?")
+    ['A bear sits.', 'It holds a 2.5 m pen!', 'Why?']
+    """
+    return [part for part in re.split(r"(?<=[.!?])\s+", caption.strip()) if part]
+
+
+def choices(count: int, policy: Policy) -> list[tuple[int, ...]]:
+    """The sets of sentences that a policy may keep, all equally likely.
+
+    - `prefix`: the first 1, 2, ..., N (published).
+    - `subset`: any non-empty set.
+    - `single`: one.
+    - `pair`: any two; the only one if N = 1.
+    - `window`: two neighbours; the only one if N = 1.
+    - `all`: everything.
+
+    Args:
+        count: N, at least 1; at most 16 for `subset`.
+        policy: which.
+
+    >>> choices(3, "prefix"), choices(3, "window")
+    ([(0,), (0, 1), (0, 1, 2)], [(0, 1), (1, 2)])
+    """
+    _check(count, policy)
+    every = range(count)
+    if policy == "subset":
+        if count > _LARGEST:
+            raise InputError(
+                f"{count} sentences",
+                rule=f"subsets are listed for at most {_LARGEST} sentences",
+                fix="use kept() to draw one, or another policy",
+            )
+        sizes = range(1, count + 1)
+        return [chosen for size in sizes for chosen in itertools.combinations(every, size)]
+    if policy == "prefix":
+        return [tuple(range(stop)) for stop in range(1, count + 1)]
+    if policy == "all" or count == 1:
+        return [tuple(every)]
+    if policy == "single":
+        return [(index,) for index in every]
+    if policy == "pair":
+        return list(itertools.combinations(every, 2))
+    return [(index, index + 1) for index in range(count - 1)]
+
+
+def family(count: int, policy: Policy) -> CaptionFamily:
+    """C for captions of N sentences, each about a concept of its own: `s1` to `sN`.
+
+    >>> from theory import predict
+    >>> [len(predict(family(6, policy)).alone) for policy in ("prefix", "window", "pair")]
+    [1, 4, 6]
+    """
+    names = [f"s{index + 1}" for index in range(count)]
+    chosen = choices(count, policy)
+    return CaptionFamily.from_captions([[names[index] for index in each] for each in chosen])
+
+
+def kept(parts: Sequence[str], policy: Policy, *, seed: int, index: int) -> str:
+    """The sentences that example `index` keeps under a seed, in their order.
+
+    A pure function of its arguments, drawn uniformly from `choices`.
+
+    Args:
+        parts: the N sentences.
+        policy: see `choices`.
+        seed: of the run, 0 or more.
+        index: of the sample, counted over all epochs, 0 or more.
+    """
+    _check(len(parts), policy)
+    generator = np.random.default_rng([seed, index])
+    if policy == "subset":
+        keep = np.zeros(len(parts), dtype=bool)
+        while not keep.any():  # uniform over the non-empty sets, however many there are
+            keep = generator.random(len(parts)) < 0.5
+        chosen: Sequence[int] = np.flatnonzero(keep).tolist()
+    elif policy == "pair" and len(parts) > 1:
+        chosen = sorted(generator.choice(len(parts), size=2, replace=False).tolist())
+    else:
+        possible = choices(len(parts), policy)
+        chosen = possible[int(generator.integers(len(possible)))]
+    return " ".join(parts[place] for place in chosen)
+
+
+def _check(count: int, policy: str) -> None:
+    if policy not in get_args(Policy):
+        raise InputError(
+            f"the policy {policy!r}",
+            rule="a policy is one of " + ", ".join(get_args(Policy)),
+            fix="choose one of them",
+        )
+    if count < 1:
+        raise InputError(
+            "a caption without sentences",
+            rule="a caption keeps at least one sentence",
+            fix="leave empty captions out",
+        )

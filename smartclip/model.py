@@ -1,0 +1,118 @@
+"""SmartCLIP: two towers, and a mask network that reads the caption.
+
+    z^_I = f_I(i),    z^_T, states = f_T(t),    m = m^(t),
+
+trained so that z^_I * m and z^_T agree, caption by caption. Source: SmartCLIP (CVPR 2025). One
+class serves every world; only the towers differ.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from smartclip.masks import MaskNetwork, bernoulli_gate, hard_gate
+
+
+class Embeddings(NamedTuple):
+    """What one batch becomes: `image` z^_I, `text` z^_T and `mask` m, each [B, D].
+
+    `open_probability` is the expected caption mask (before the shared gates), [B, D].
+    """
+
+    image: Float[Tensor, "B D"]
+    text: Float[Tensor, "B D"]
+    mask: Float[Tensor, "B D"]
+    open_probability: Float[Tensor, "B D"]
+
+
+class SmartCLIP(nn.Module):
+    """The whole model.
+
+    Args:
+        image_tower: images -> z_I [B, D].
+        text_tower: tokens -> (z_T [B, D], states [B, L, W]).
+        width: W, the width of the token states.
+        dimension: D, the number of coordinates d^.
+        whiten: give every image coordinate unit variance (batch statistics, no affine part). It
+            bounds what a single coordinate can tell, so that each true dimension keeps earning its
+            place; leave it off for pretrained towers.
+        budget: give each coordinate a gate g_k shared by all captions (condition C5).
+        all_open: every mask is all ones: plain CLIP, the baseline.
+        heads: attention heads of the mask network.
+    """
+
+    def __init__(
+        self,
+        image_tower: nn.Module,
+        text_tower: nn.Module,
+        *,
+        width: int,
+        dimension: int,
+        whiten: bool = True,
+        budget: bool = True,
+        all_open: bool = False,
+        heads: int = 4,
+    ) -> None:
+        super().__init__()
+        self.dimension = dimension
+        self.all_open = all_open
+        self.image_tower = image_tower
+        self.text_tower = text_tower
+        self.image_norm = (
+            nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
+        )
+        self.mask_network = MaskNetwork(width, dimension, heads=heads)
+        # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
+        self.shared_logits = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
+
+    def encode_image(self, images: Tensor) -> Float[Tensor, "B D"]:
+        """z^_I, unmasked."""
+        return self.image_norm(self.image_tower(images))
+
+    def encode_text(
+        self, tokens: Tensor
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """z^_T and the hard mask m^(t), as used after training."""
+        text, mask_logits = self._read(tokens)
+        return text, self._close_unused(hard_gate(mask_logits))
+
+    def used_coordinates(self) -> Float[Tensor, " D"]:
+        """1 for each coordinate that some caption may open, 0 for those given up for all."""
+        return self._close_unused(torch.ones_like(self.mask_network.score.bias))
+
+    def expected_size(self, open_probability: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+        """E |m^(t)| = sum_k g_k E[b_k(t)], a function of the shared gates g alone.
+
+        Charging this closes, for all captions at once, the coordinates that bring least where they
+        are open: two copies of one dimension become one (C5), and a concept that few captions
+        mention is as safe as a common one, since its price shrinks with its use.
+        """
+        open_share = open_probability.detach().mean(0)
+        if self.shared_logits is None:
+            return open_share.sum()
+        return (self.shared_logits.sigmoid() * open_share).sum()
+
+    def forward(
+        self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None
+    ) -> Embeddings:
+        """Embeddings with masks drawn at random if a generator is given, hard ones if not."""
+        image = self.encode_image(images)
+        text, mask_logits = self._read(tokens)
+        if generator is None:
+            mask = self._close_unused(hard_gate(mask_logits))
+        else:
+            mask = bernoulli_gate(mask_logits, generator)
+            if self.shared_logits is not None:
+                mask = mask * bernoulli_gate(self.shared_logits, generator)
+        return Embeddings(image, text, mask, mask_logits.sigmoid())
+
+    def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        text, states = self.text_tower(tokens)
+        if self.all_open:
+            return text, torch.full_like(text, torch.inf)
+        return text, self.mask_network(states)
+
+    def _close_unused(self, mask: Tensor) -> Tensor:
+        return mask if self.shared_logits is None else mask * hard_gate(self.shared_logits)

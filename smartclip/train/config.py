@@ -1,0 +1,92 @@
+"""How a model is trained: grow the code, prune it, then sharpen it.
+
+1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
+2. *Prune*, to the end of `steps`: `budget` is charged to the gates that all captions share, and
+   ramps up until `prune_until`. Whole coordinates go, first those that repeat others (C5).
+   `sparsity` is charged to the gates of single captions all along (C4).
+3. *Refine*, for `refine_steps`: masks stand still and the precision rises. A bounded precision is
+   what makes each true dimension earn its place while masks form; it is also what lets an
+   approximate alignment pass, and that is no longer needed once they stand.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from smartclip.objective import Similarity
+from theory.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """All settings of a training run.
+
+    Attributes:
+        steps: steps with learning masks.
+        refine_steps: steps with masks held, at rising precision.
+        batch_size: pairs per step, B.
+        learning_rate: of the two towers.
+        mask_learning_rate: of the mask network.
+        budget_learning_rate: of the gates shared by all captions.
+        similarity: see `smartclip.objective.similarity_matrix`.
+        logit_scale: s while masks form.
+        refine_logit_scale: s at the end.
+        sparsity: nats charged per open coordinate of a caption.
+        budget: nats charged per open coordinate of a caption, to the shared gates only. A
+            coordinate that repeats another earns about 0.3 nats where it is open, one that carries
+            a dimension of its own about 1.
+        prune_from: share of `steps` at which the budget starts to count.
+        prune_until: share of `steps` at which it counts in full.
+        seed: of the initial weights, the batches and the gates.
+        log_every: steps between two lines of the log.
+        checkpoint_every: steps between two checkpoints.
+    """
+
+    steps: int = 3000
+    refine_steps: int = 800
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    mask_learning_rate: float = 1e-3
+    budget_learning_rate: float = 2e-2
+    similarity: Similarity = "likelihood_ratio"
+    logit_scale: float = 2.0
+    refine_logit_scale: float = 6.0
+    sparsity: float = 0.06
+    budget: float = 0.36
+    prune_from: float = 0.25
+    prune_until: float = 0.6
+    seed: int = 0
+    log_every: int = 50
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        rules = {
+            "steps": (self.steps >= 1, "at least 1"),
+            "refine_steps": (self.refine_steps >= 0, "0 or more"),
+            "batch_size": (self.batch_size >= 2, "at least 2: a pair is told from another"),
+            "learning_rate": (self.learning_rate > 0, "positive"),
+            "mask_learning_rate": (self.mask_learning_rate > 0, "positive"),
+            "budget_learning_rate": (self.budget_learning_rate > 0, "positive"),
+            "similarity": (self.similarity in get_args(Similarity), str(get_args(Similarity))),
+            "logit_scale": (self.logit_scale > 0, "positive"),
+            "refine_logit_scale": (self.refine_logit_scale > 0, "positive"),
+            "sparsity": (self.sparsity >= 0, "0 or more"),
+            "budget": (self.budget >= 0, "0 or more"),
+            "prune_until": (
+                0 <= self.prune_from < self.prune_until <= 1,
+                "after prune_from, both between 0 and 1",
+            ),
+            "log_every": (self.log_every >= 1, "at least 1"),
+            "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise InputError(
+                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
+                )
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps + self.refine_steps
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

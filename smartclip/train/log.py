@@ -1,0 +1,84 @@
+"""The log of a run: one JSON object a line, the truth about what happened, and a progress bar."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from simulators.storage import write_atomically
+
+
+class MetricsLog:
+    """Appends lines to `metrics.jsonl`; lines past the step a run resumes from are dropped."""
+
+    def __init__(self, path: Path, *, resume_step: int) -> None:
+        self.path = path
+        kept = [line for line in read_metrics(path) if line["step"] <= resume_step]
+        with write_atomically(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def append(self, line: dict[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; a last line cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines()
+    whole = []
+    for line in lines:
+        try:
+            whole.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return whole
+
+
+class TrainingProgress:
+    """A bar with time left on a terminal; a line now and then where output goes to a file."""
+
+    LINES = 5
+
+    def __init__(self, label: str, total: int, console: Console, progress: Progress) -> None:
+        self.label, self.total, self.console, self.progress = label, total, console, progress
+        self.task = progress.add_task(label, total=total, status="")
+        self.announced = 0
+
+    def update(self, step: int, status: str) -> None:
+        self.progress.update(self.task, completed=step, status=status)
+        due = step * self.LINES // self.total
+        if not self.console.is_terminal and due > self.announced:
+            self.announced = due
+            self.console.print(f"  {self.label}: step {step} of {self.total}, {status}")
+
+
+@contextmanager
+def training_progress(label: str, total: int, *, quiet: bool = False) -> Iterator[TrainingProgress]:
+    """Show progress on stderr, so that stdout stays for results."""
+    console = Console(stderr=True, quiet=quiet)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with progress:
+        yield TrainingProgress(label, total, console, progress)

@@ -1,0 +1,52 @@
+"""What changes while training, each as a pure function of the step, so that a run can resume."""
+
+import math
+
+from smartclip.train.config import TrainConfig
+
+WARM_UP_STEPS = 100
+# Fractions of the peak learning rate: while masks settle, and when refinement starts.
+SETTLED = 0.1
+REFINED = 0.6
+
+
+def refining(step: int, config: TrainConfig) -> bool:
+    """Whether masks stand still at this step."""
+    return step >= config.steps
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Warm-up, full rate for half of the steps, cosine to SETTLED; then cosine from REFINED to 0.
+
+    >>> config = TrainConfig(steps=1000, refine_steps=100)
+    >>> [round(learning_rate_factor(step, config), 2) for step in (0, 400, 999, 1000, 1099)]
+    [0.01, 1.0, 0.1, 0.6, 0.0]
+    """
+    if refining(step, config):
+        return REFINED * _cosine((step - config.steps) / config.refine_steps)
+    warm_up = (step + 1) / min(WARM_UP_STEPS, config.steps)
+    decay = SETTLED + (1 - SETTLED) * _cosine(2 * step / config.steps - 1)
+    return min(1.0, warm_up, decay)
+
+
+def pruning(step: int, config: TrainConfig) -> float:
+    """Share of the budget that is charged: 0 before `prune_from`, 1 after `prune_until`."""
+    progress = step / config.steps
+    return _clip((progress - config.prune_from) / (config.prune_until - config.prune_from))
+
+
+def logit_scale(step: int, config: TrainConfig) -> float:
+    """s: constant while masks form, then linear to its final value over a third of refinement."""
+    if not refining(step, config):
+        return config.logit_scale
+    risen = _clip(3 * (step - config.steps) / config.refine_steps)
+    return config.logit_scale + risen * (config.refine_logit_scale - config.logit_scale)
+
+
+def _clip(share: float) -> float:
+    return min(1.0, max(0.0, share))
+
+
+def _cosine(progress: float) -> float:
+    """1 at 0 and before, 0 at 1 and after."""
+    return (1 + math.cos(math.pi * _clip(progress))) / 2

@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smartclip.data.audit import audit
+from smartclip.data.examples import ImageText
+from smartclip.data.pictures import MOST_PIXELS
+from smartclip.data.tables import read_csv
+from smartclip.text import Tokenizer
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> ImageText:
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / name)
+    (tmp_path / "same.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:200])
+    (tmp_path / "text.jpg").write_text("this is no picture")
+    rows = [
+        ("a.jpg", "A bear."),
+        ("a.jpg", "A bear with a pen and a chair."),
+        ("b.jpg", "A chair."),
+        ("c.jpg", ""),
+        ("same.jpg", "A bear."),
+        ("cut.jpg", "A pen."),
+        ("text.jpg", "A pen."),
+        ("gone.jpg", "A pen."),
+        ("../d.jpg", "A pen."),
+    ]
+    table = "image,caption\n" + "".join(f"{image},{caption}\n" for image, caption in rows)
+    (tmp_path / "table.csv").write_text(table)
+    return read_csv(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_everything_is_counted_once(data: ImageText, workers: int) -> None:
+    found = audit(data, workers=workers)
+    assert found.records == 8
+    assert [example.name for example in found.data] == ["a.jpg", "b.jpg", "same.jpg"]
+    assert found.data.faults() == {"no caption": 1, "outside": 1, "corrupt": 2, "missing": 1}
+    assert found.records == len(found.data) + len(found.data.problems)
+    assert found.captions == 4
+    assert found.words.tolist() == [2, 8, 2, 2]
+    assert found.duplicates == (("a.jpg", "same.jpg"),)
+    assert found.too_long is None
+    sizes = [example.image.path.stat().st_size for example in found.data]
+    assert found.image_bytes == sum(sizes)
+
+
+def test_captions_that_would_be_cut_are_counted(data: ImageText) -> None:
+    tokenizer = Tokenizer.fit(["A bear with a pen and a chair."], context=8)
+    assert audit(data, tokenizer=tokenizer).too_long == 1
+
+
+def test_an_audit_of_the_usable_part_finds_nothing_more(data: ImageText) -> None:
+    once = audit(data)
+    assert audit(once.data).data == once.data
+
+
+def test_results_are_plain_data(data: ImageText) -> None:
+    found = audit(data)
+    assert json.loads(json.dumps(found.to_dict()))["faults"]["corrupt"] == 2
+    table = found.table().set_index("what")
+    assert table.loc["corrupt", "for example"] == "cut.jpg, text.jpg"
+    assert table.loc["pictures usable", "number"] == 3
+    assert "cut.jpg" in found._repr_html_()
+
+
+def test_empty_data_can_be_audited() -> None:
+    found = audit(ImageText(source="nothing", examples=()))
+    assert (found.records, found.captions, found.to_dict()["words_median_95_most"]) == (0, 0, [])
+    assert len(found.table()) == 3
+    assert MOST_PIXELS > 0

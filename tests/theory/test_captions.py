@@ -1,0 +1,170 @@
+"""CaptionFamily: the ways to make one agree, and bad ones are refused by name."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from theory import CaptionFamily, InputError, predict
+
+families = st.lists(
+    st.lists(st.integers(0, 6), min_size=1, max_size=5, unique=True), min_size=1, max_size=8
+)
+
+
+def test_the_contract():
+    family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]], sizes={"bear": 2})
+    assert family.concepts == ("bear", "pen", "chair")
+    assert family.captions == (frozenset({"bear", "pen"}), frozenset({"bear", "chair"}))
+    assert family.weights == (0.5, 0.5)
+    assert family.sizes == (2, 1, 1)
+    assert family.dimension == 4
+    assert family.space.columns(["chair", "bear"]) == [0, 1, 3]
+    assert family.matrix.tolist() == [[True, True, False], [True, False, True]]
+    assert family.dimension_masks.tolist() == [[True] * 3 + [False], [True, True, False, True]]
+    assert set(family.accompaniment().edges) == {("bear", "pen"), ("bear", "chair")}
+    assert set(family.accompaniment().hasse().edges) == {
+        (frozenset({"bear"}), frozenset({"pen"})),
+        (frozenset({"bear"}), frozenset({"chair"})),
+    }
+
+
+def test_duplicates_are_merged_and_weights_added():
+    family = CaptionFamily.from_captions([["a", "b"], ["c"], ["b", "a"]], weights=[1, 2, 3])
+    assert family.captions == (frozenset("ab"), frozenset("c"))
+    assert family.weights == pytest.approx((2 / 3, 1 / 3))
+
+
+@settings(deadline=None, max_examples=60)
+@given(families)
+def test_all_ways_in_give_one_family(captions: list[list[int]]):
+    family = CaptionFamily.from_captions(captions, concepts=range(7))
+    masks = np.zeros((len(captions), 7), dtype=int)
+    for row, caption in enumerate(captions):
+        masks[row, caption] = 1
+    assert CaptionFamily.from_matrix(masks) == family
+    assert CaptionFamily.from_matrix(sparse.coo_array(masks)) == family
+    assert CaptionFamily.from_matrix(masks.tolist()) == family
+    p = dict(zip(family.captions, family.weights, strict=True))
+    again = CaptionFamily.from_distribution(p, concepts=range(7))
+    assert again.captions == family.captions
+    assert again.weights == pytest.approx(family.weights)
+    assert (family.sparse_matrix.toarray() == family.matrix).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(families)
+def test_a_stream_promises_the_same(captions: list[list[int]]):
+    family = CaptionFamily.from_captions(captions)
+    streamed = CaptionFamily.from_stream(iter(captions))
+    assert streamed.concepts == family.concepts
+    assert len(streamed.captions) <= len(family.concepts)
+    assert set(streamed.identified()) == set(family.identified())
+    assert (predict(streamed).dependency == predict(family).dependency).all()
+
+
+def test_a_matrix_is_left_as_it_was():
+    matrix = sparse.csr_array(([1, 0, 1], ([0, 0, 1], [1, 0, 0])), shape=(2, 2))
+    CaptionFamily.from_matrix(matrix)
+    assert matrix.nnz == 3
+
+
+@pytest.mark.parametrize(
+    ("captions", "arguments", "named"),
+    [
+        ([], {}, "no caption"),
+        ([["a"], []], {}, "caption 1 is empty"),
+        (["ab"], {}, "caption 0 is the text 'ab'"),
+        ("ab", {}, "captions is 'ab'"),
+        ([["a"]], {"sizes": {"b": 1}}, "'b'"),
+        ([["a"]], {"sizes": {"a": -1}}, "-1"),
+        ([["a"]], {"concepts": ["b"]}, "caption 0 mentions the unknown concept 'a'"),
+        ([["a"]], {"weights": [float("nan")]}, "the weight of caption 0 is nan"),
+        ([["a"]], {"weights": [0]}, "the weight of caption 0 is 0"),
+        ([["a"]], {"weights": [1, 1]}, "2 weights for 1 captions"),
+    ],
+)
+def test_bad_captions_are_refused_by_name(captions: list, arguments: dict, named: str):
+    with pytest.raises(InputError, match=named):
+        CaptionFamily.from_captions(captions, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "named"),
+    [
+        (np.array([[1, 2]]), "the matrix holds 2"),
+        (np.array([[1, np.nan]]), "the matrix holds nan"),
+        (np.array([1, 0]), r"shape \(2,\)"),
+        (np.array([[1, 0], [0, 0]]), "caption 1 is empty"),
+        ([[1, 0], [1]], "shape"),
+        (np.zeros((0, 3)), "no caption"),
+        (sparse.coo_array(np.array([1, 0])), r"shape \(2,\)"),
+    ],
+)
+def test_bad_matrices_are_refused_by_name(matrix: object, named: str):
+    with pytest.raises(InputError, match=named):
+        CaptionFamily.from_matrix(matrix)
+
+
+def test_an_empty_stream_and_an_empty_caption_in_it_are_refused():
+    with pytest.raises(InputError, match="no caption"):
+        CaptionFamily.from_stream(iter([]))
+    with pytest.raises(InputError, match="caption 1 is empty"):
+        CaptionFamily.from_stream(iter([["a"], []]))
+
+
+def test_a_concept_never_mentioned_has_no_closure():
+    family = CaptionFamily.from_captions([["a"]], concepts=["a", "ghost"])
+    assert family.dimension == 2
+    with pytest.raises(InputError, match="no caption mentions 'ghost'"):
+        family.closure("ghost")
+    with pytest.raises(InputError, match="'nobody' is not a concept"):
+        family.closure("nobody")
+
+
+def test_sets_give_the_same_order_in_every_process():
+    program = (
+        "from theory import CaptionFamily as F;"
+        "print(F.from_captions([{'bear','pen','chair','cup'},{'tree','pen'}]).concepts)"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+
+
+def test_wrong_types_are_refused_by_name():
+    """In a process without the tests' own type checks, as users have it."""
+    program = """
+from theory import CaptionFamily, InputError
+for captions, sizes in [
+    ([3], None), ([["a", ["b"]]], None), (7, None),
+    ([["a"]], {"a": 1.5}), ([["a"]], {"a": float("nan")}), ([["a"]], {"a": "2"}),
+]:
+    try:
+        CaptionFamily.from_captions(captions, sizes=sizes)
+    except InputError as error:
+        print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    lines = told.stdout.decode().splitlines()
+    for line, named in zip(
+        lines, ["caption 0 is 3", "caption 0", "captions is 7", "1.5", "nan", "'2'"], strict=True
+    ):
+        assert named in line
+
+
+def test_names_are_escaped_in_notebooks():
+    family = CaptionFamily.from_captions([["<b>"]])
+    assert "<b>" not in family._repr_html_().replace("<tr>", "")
+    assert "&lt;b&gt;" in predict(family)._repr_html_()

@@ -1,0 +1,168 @@
+"""The checks of C1 to C5: they refute with a witness that can be verified, and do not cry wolf."""
+
+import numpy as np
+import pytest
+
+from theory import CaptionFamily, InputError
+from theory.conditions import (
+    CONDITIONS,
+    Collision,
+    Flat,
+    Misaligned,
+    Miscounted,
+    NeverSeen,
+    check_budget,
+    check_invertible,
+    check_lossless,
+    check_sparsest,
+    check_support,
+)
+from theory.exhaustive import solutions
+from theory.prediction import CONDITIONS as NAMES
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def fold(z: np.ndarray) -> np.ndarray:
+    return np.column_stack([z[:, 0] ** 2 + z[:, 1], z[:, 1], z[:, 2]])
+
+
+def smooth(z: np.ndarray) -> np.ndarray:
+    mixed = z @ np.array([[1.0, 0.4, 0.0], [0.0, 1.0, 0.3], [0.2, 0.0, 1.0]])
+    return mixed + 0.3 * np.tanh(mixed)
+
+
+def test_a_fold_is_found_with_two_points_of_one_image():
+    points = rng().uniform(-1, 1, size=(300, 3))
+    verdict = check_invertible(fold, points)
+    assert verdict.answer == "fails"
+    assert isinstance(verdict.witness, Collision)
+    first, second = verdict.witness.first, verdict.witness.second
+    np.testing.assert_allclose(fold(first[None]), fold(second[None]), atol=1e-5)
+    assert np.max(np.abs(first - second)) > 0.01
+    assert np.all(np.abs(second) <= 1.0 + 1e-6)
+
+
+def test_a_lost_dimension_is_found():
+    verdict = check_invertible(lambda z: z[:, :1] + z[:, 1:], rng().normal(size=(50, 2)))
+    assert verdict.answer == "fails"
+    assert isinstance(verdict.witness, Collision | Flat)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_invertible_generator_is_not_refuted(seed: int):
+    points = np.random.default_rng(seed).normal(size=(300, 3))
+    assert check_invertible(smooth, points, seed=seed).answer == "cannot tell"
+
+
+FAMILY = CaptionFamily.from_captions([["a", "b"], ["b"]])
+
+
+def test_full_support_is_not_refuted_even_when_latents_and_captions_depend():
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        z = generator.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], size=4000)
+        caption = (generator.random(4000) < 0.2 + 0.6 * (z[:, 0] > 0)).astype(int)
+        noise = generator.normal(size=(2, 4000, 1))
+        verdict = check_support(FAMILY, z, caption, image_noise=noise[0], text_noise=noise[1])
+        assert verdict.answer == "cannot tell", verdict
+
+
+def test_a_caption_that_never_comes_with_a_value_is_named():
+    z = rng().normal(size=(2000, 2))
+    verdict = check_support(FAMILY, z, (z[:, 0] > 0).astype(int))
+    assert verdict.answer == "fails"
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.caption == 1
+    assert verdict.witness.point is not None
+    assert verdict.witness.point[0] < 0
+
+
+def test_shared_noise_is_named():
+    z, noise = rng().normal(size=(2000, 2)), rng().normal(size=(2000, 1))
+    caption = rng().integers(0, 2, 2000)
+    verdict = check_support(FAMILY, z, caption, image_noise=noise, text_noise=noise)
+    assert "the image noise" in verdict.reason
+    assert "the text noise" in verdict.reason
+
+
+def test_a_known_support_is_refuted_exactly():
+    z = rng().uniform(-1, 1, size=(500, 2))
+    z = z[np.abs(z).sum(axis=1) < 1.6]
+    verdict = check_support(
+        FAMILY,
+        z,
+        np.zeros(len(z), dtype=int),
+        supported=lambda points: np.abs(points).sum(axis=1) < 1.6,
+    )
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.point is not None
+    assert np.abs(verdict.witness.point).sum() >= 1.6
+
+
+def test_misalignment_names_the_worst_sample():
+    z = rng().normal(size=(100, 2))
+    caption = rng().integers(0, 2, 100)
+    text = z.copy()
+    text[17, 1] += 0.5
+    verdict = check_lossless(FAMILY, z, caption, z, text, FAMILY.matrix)
+    assert isinstance(verdict.witness, Misaligned)
+    assert (verdict.witness.sample, verdict.witness.coordinate) == (17, 1)
+    assert verdict.witness.difference == pytest.approx(0.5)
+
+
+def test_a_collapsed_code_is_refuted_and_an_exact_one_is_not():
+    z = rng().normal(size=(300, 2))
+    caption = rng().integers(0, 2, 300)
+    fine = check_lossless(FAMILY, z, caption, z, z, FAMILY.matrix)
+    assert fine.answer == "cannot tell"
+    nothing = np.zeros((2, 2), dtype=bool)
+    verdict = check_lossless(FAMILY, z, caption, z, z, nothing)
+    assert verdict.answer == "fails"
+    assert isinstance(verdict.witness, Collision)
+    assert not np.allclose(verdict.witness.first, verdict.witness.second)
+
+
+def test_masks_of_exhaustive_solutions_hold_and_spare_ones_fail():
+    captions = [{0, 1}, {0, 2}, {1, 2}]
+    family = CaptionFamily.from_captions(captions)
+    for code in solutions(captions, [1, 1, 1]):
+        assert check_sparsest(family, code.masks).answer == "holds"
+        assert check_budget(family, code.masks).answer == "holds"
+    refuted = 0
+    for code in solutions(captions, [1, 1, 1], spare=1):
+        assert check_sparsest(family, code.masks).answer == "holds"
+        verdict = check_budget(family, code.masks)
+        if code.masks.any(axis=0).sum() == 4:
+            refuted += 1
+            assert isinstance(verdict.witness, Miscounted)
+            first, second = verdict.witness.captions
+            assert (code.masks[first] & code.masks[second]).sum() == verdict.witness.opened
+            assert verdict.witness.opened < verdict.witness.needed
+    assert refuted
+
+
+def test_all_ones_masks_break_the_sparsest():
+    verdict = check_sparsest(FAMILY, np.ones((2, 2), dtype=bool))
+    assert verdict.witness == Miscounted(captions=(1,), block=frozenset({"b"}), opened=2, needed=1)
+    assert check_budget(FAMILY, np.ones((2, 2), dtype=bool)).answer == "holds"
+
+
+def test_bad_samples_are_refused_by_name():
+    z = np.zeros((10, 2))
+    with pytest.raises(InputError, match="z hold NaN"):
+        check_support(FAMILY, np.full((10, 2), np.nan), np.zeros(10, dtype=int))
+    with pytest.raises(InputError, match="captions run from 0 to 7"):
+        check_support(FAMILY, z, np.arange(10) % 8)
+    with pytest.raises(InputError, match=r"z has shape \(10, 3\)"):
+        check_support(FAMILY, np.zeros((10, 3)), np.zeros(10, dtype=int))
+    with pytest.raises(InputError, match="masks has shape"):
+        check_budget(FAMILY, np.ones((3, 2), dtype=bool))
+    with pytest.raises(InputError, match="1 points"):
+        check_invertible(smooth, np.zeros((1, 3)))
+
+
+def test_the_names_are_those_of_predict():
+    assert tuple(CONDITIONS) == NAMES

@@ -1,0 +1,151 @@
+"""What `predict` promises, why, and what it loses with a condition."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from theory import CaptionFamily, InputError, predict
+from theory.prediction import CONDITIONS
+from theory.theorems import STATEMENTS
+
+SETTINGS = settings(deadline=None, max_examples=60)
+captions = st.lists(
+    st.frozensets(st.integers(0, 4), min_size=1, max_size=4), min_size=1, max_size=5
+)
+
+
+def windows(size: int, count: int) -> list[set[int]]:
+    return [set(range(start, start + size)) for start in range(count - size + 1)]
+
+
+def test_the_three_caption_samplers():
+    """A prefix chain of 6 separates 1, windows of two separate 4, all pairs separate 6."""
+    chain = [set(range(length + 1)) for length in range(6)]
+    pairs = [{i, j} for i in range(6) for j in range(i)]
+    alone = [
+        len(predict(CaptionFamily.from_captions(family)).alone)
+        for family in (chain, windows(2, 6), pairs)
+    ]
+    assert alone == [1, 4, 6]
+
+
+@SETTINGS
+@given(captions)
+def test_alone_entangled_and_dependency_agree(blocks: list[frozenset[int]]):
+    prediction = predict(CaptionFamily.from_captions(blocks, concepts=range(5)))
+    closures = prediction.family.ring.closures
+    assert set(prediction.alone) | set(prediction.entangled) == set(closures)
+    assert not set(prediction.alone) & set(prediction.entangled)
+    for k in range(5):
+        row = set(np.flatnonzero(prediction.dependency[k]).tolist())
+        assert row == closures.get(k, frozenset())
+
+
+@SETTINGS
+@given(captions)
+def test_each_statement_covers_its_blocks(blocks: list[frozenset[int]]):
+    prediction = predict(CaptionFamily.from_captions(blocks))
+    for block in prediction.identified():
+        promise = prediction.promise(block)
+        assert promise.identified
+        assert promise.conditions == STATEMENTS[promise.statement].hypotheses
+        inside = [b for b in blocks if b <= block]
+        above = [b for b in blocks if block <= b]
+        if promise.statement == "3.1":
+            assert block in blocks
+        elif promise.statement == "3.2":
+            assert frozenset().union(*inside) == block
+        elif promise.statement == "3.3":
+            assert frozenset.intersection(*above) == block
+        else:
+            assert promise.statement == "3.4"
+
+
+@SETTINGS
+@given(captions)
+def test_dropping_conditions_loses_and_never_gains(blocks: list[frozenset[int]]):
+    family = CaptionFamily.from_captions(blocks)
+    everything = set(predict(family).identified())
+    for name in CONDITIONS:
+        kept = set(predict(family, without=[name]).identified())
+        lost = set(predict(family, without=[name]).lost())
+        assert kept | lost == everything
+        assert not kept & lost
+        if name in {"C1", "C2", "C3"}:
+            assert not kept
+        if name == "C4":
+            assert kept == everything
+        if name == "C5":
+            unions = {frozenset().union(*(b for b in blocks if b <= a)) for a in everything}
+            assert kept == unions - {frozenset()}
+
+
+def test_without_the_budget_purity_stays():
+    family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+    prediction = predict(family, without=["C5"])
+    promise = prediction.promise(["bear"])
+    assert promise.pure
+    assert not promise.complete
+    assert prediction.incomplete == ("bear",)
+    assert prediction.alone == ()
+    assert (prediction.dependency == predict(family).dependency).all()
+
+
+def test_a_two_dimensional_intersection_is_promised_locally_only():
+    captions = [["n", "a"], ["n", "b"]]
+    wide = predict(CaptionFamily.from_captions(captions, sizes={"n": 2}))
+    narrow = predict(CaptionFamily.from_captions(captions))
+    named = predict(CaptionFamily.from_captions([*captions, ["n"]], sizes={"n": 2}))
+    assert wide.promise(["n"]).invertible == "locally"
+    assert narrow.promise(["n"]).invertible == "globally"
+    assert named.promise(["n"]).invertible == "globally"
+
+
+def test_explanations_can_be_checked_by_hand():
+    family = CaptionFamily.from_captions([["a", "b"], ["a", "b", "c"], ["a"]])
+    explanation = predict(family).explain("b")
+    assert explanation.captions == (0, 1)
+    assert explanation.companions == {"a"}
+    assert explanation.separators == {"c": 0}
+    assert predict(family).promise(["b"]).location.reasons == {"b": frozenset({"a"})}
+
+
+def test_to_dict_is_plain_json_and_guarded():
+    family = CaptionFamily.from_captions([[(1, 2)], ["b", 3]])
+    answer = json.loads(json.dumps(predict(family).to_dict()))
+    assert answer["alone"] == ["(1, 2)"]
+    assert answer["dependency"] == [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
+    large = CaptionFamily.from_captions([{k} for k in range(40)])
+    assert predict(large).to_dict()["identified"] is None
+
+
+def test_bad_questions_are_refused():
+    family = CaptionFamily.from_captions([["a"]], concepts=["a", "b"])
+    with pytest.raises(InputError, match="'C6' is not a condition"):
+        predict(family, without=["C6"])
+    with pytest.raises(InputError, match="block is empty"):
+        predict(family).promise([])
+    with pytest.raises(InputError, match="no caption mentions 'b'"):
+        predict(family).promise(["b"])
+
+
+def test_sixty_four_concepts_and_a_thousand_captions_are_quick():
+    masks = np.random.default_rng(0).random((1000, 64)) < 0.5
+    masks[:, 0] = True
+    family = CaptionFamily.from_matrix(masks)
+
+    def ask() -> None:
+        fresh = CaptionFamily(space=family.space, captions=family.captions, weights=family.weights)
+        prediction = predict(fresh)
+        assert prediction.alone == (0,)
+        assert len(prediction.entangled) == 63
+        assert prediction.dependency.sum() == 127
+
+    ask()
+    started = time.perf_counter()
+    ask()
+    assert time.perf_counter() - started < 0.5  # the benchmark holds it to 50 ms

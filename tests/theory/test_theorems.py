@@ -1,0 +1,23 @@
+"""The statements are complete, and each names a function that exists."""
+
+import importlib
+
+import pytest
+
+from theory.conditions import CONDITIONS
+from theory.theorems import STATEMENTS, Statement
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+def test_a_statement_names_conditions_and_a_function(statement: Statement):
+    assert set(statement.hypotheses) <= set(CONDITIONS)
+    assert all((statement.latex, statement.conclusion, statement.sketch, statement.source))
+    parts = statement.function.split(".")
+    found = importlib.import_module(".".join(parts[:2]))
+    for part in parts[2:]:
+        found = getattr(found, part)
+    assert callable(found)
+
+
+def test_the_eight_statements():
+    assert list(STATEMENTS) == [f"3.{number}" for number in range(1, 9)]

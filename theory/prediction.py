@@ -1,0 +1,392 @@
+"""Which blocks are identified, under which conditions, and by which statement.
+
+SmartCLIP, CVPR 2025, Theorem 4.3 (captions, unions, intersections), and derived here: under C1-C3
+and C5 exactly the blocks A with cl(k) in A for every k in A; without C5 the unions of captions;
+without one of C1-C3 none.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int8
+
+from theory.captions import CaptionFamily
+from theory.concepts import Block, Concept, intersection, union
+from theory.errors import InputError
+from theory.lattice import Location
+
+ConditionName = Literal["C1", "C2", "C3", "C4", "C5"]
+CONDITIONS: tuple[ConditionName, ...] = ("C1", "C2", "C3", "C4", "C5")
+Invertible = Literal["globally", "locally", "not promised"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promise:
+    """z^ on B^ = h(z_B): what the theory says about one block.
+
+    Attributes:
+        block: B.
+        complete: nothing of z_B is lost.
+        pure: nothing but z_B gets in.
+        invertible: whether h has an inverse everywhere or near each point.
+        statement: the number of the statement that says so; empty if none does.
+        conditions: what that statement assumes.
+        location: where the block lies in the ring; the witness of a refusal.
+    """
+
+    block: Block
+    complete: bool
+    pure: bool
+    invertible: Invertible
+    statement: str
+    conditions: tuple[ConditionName, ...]
+    location: Location
+
+    @property
+    def identified(self) -> bool:
+        """Complete and pure."""
+        return self.complete and self.pure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """cl(k) = intersection of the captions with k: why k is alone, or with whom it goes.
+
+    Attributes:
+        concept: k.
+        captions: T_k, the numbers of the captions that mention k.
+        closure: cl(k); empty if no caption mentions k.
+        companions: cl(k) without k.
+        separators: for each concept that does not accompany k, the number of a caption that
+            mentions k and not that concept: the reason why it stays out.
+    """
+
+    concept: Concept
+    captions: tuple[int, ...]
+    closure: Block
+    companions: Block
+    separators: dict[Concept, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a caption family promises, for every block, before any training.
+
+    Attributes:
+        family: the captions.
+        dropped: the conditions not assumed.
+
+    >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+    >>> prediction = predict(family)
+    >>> prediction.alone, prediction.entangled["pen"]
+    (('bear',), frozenset({'bear'}))
+    """
+
+    family: CaptionFamily
+    dropped: tuple[ConditionName, ...] = ()
+
+    @property
+    def conditions(self) -> tuple[ConditionName, ...]:
+        """The conditions assumed."""
+        return tuple(name for name in CONDITIONS if name not in self.dropped)
+
+    @property
+    def _purity(self) -> bool:
+        return not {"C1", "C2", "C3"} & set(self.dropped)
+
+    @property
+    def _budget(self) -> bool:
+        return "C5" not in self.dropped
+
+    @cached_property
+    def alone(self) -> tuple[Concept, ...]:
+        """The concepts k with {k} identified, in the order of the concepts."""
+        if not self._purity:
+            return ()
+        closures = self.family.ring.closures
+        captions = set(self.family.captions)
+        return tuple(
+            concept
+            for concept, closure in closures.items()
+            if len(closure) == 1 and (self._budget or closure in captions)
+        )
+
+    @cached_property
+    def entangled(self) -> dict[Concept, Block]:
+        """The mentioned concepts that may mix with others: k to cl(k) without k.
+
+        Without one of C1-C3 no concept can be kept out of another's coordinates.
+        """
+        if not self._purity:
+            everything = frozenset(self.family.concepts)
+            return {concept: everything - {concept} for concept in self.family.ring.closures}
+        return {
+            concept: closure - {concept}
+            for concept, closure in self.family.ring.closures.items()
+            if len(closure) > 1
+        }
+
+    @cached_property
+    def incomplete(self) -> tuple[Concept, ...]:
+        """Without C5: the concepts whose coordinates are pure but may lack a part (3.6)."""
+        if not self._purity or self._budget:
+            return ()
+        captions = set(self.family.captions)
+        return tuple(
+            concept
+            for concept, closure in self.family.ring.closures.items()
+            if len(closure) == 1 and closure not in captions
+        )
+
+    @cached_property
+    def unmentioned(self) -> tuple[Concept, ...]:
+        """The concepts that no caption mentions: they enter no used coordinate."""
+        closures = self.family.ring.closures
+        return tuple(concept for concept in self.family.concepts if concept not in closures)
+
+    @cached_property
+    def dependency(self) -> Int8[np.ndarray, "K K"]:
+        """Entry (k, j) is 1 iff the coordinates of k may depend on z_j: row k marks cl(k).
+
+        The coordinates of k are those open in exactly the captions that mention k. Zeros are
+        promised, ones are only allowed. The row of a concept never mentioned is zero. Read-only.
+        """
+        count = len(self.family.concepts)
+        allowed = np.zeros((count, count), dtype=np.int8)
+        position = {name: index for index, name in enumerate(self.family.concepts)}
+        for concept, closure in self.family.ring.closures.items():
+            if self._purity:
+                allowed[position[concept], [position[other] for other in closure]] = 1
+            else:
+                allowed[position[concept]] = 1
+        allowed.flags.writeable = False
+        return allowed
+
+    def promise(self, block: Iterable[Concept]) -> Promise:
+        """What is promised for one block, and the statement it rests on.
+
+        Args:
+            block: names of mentioned concepts, at least one.
+
+        Raises:
+            InputError: an unknown or unmentioned name, or an empty block.
+
+        >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+        >>> promise = predict(family).promise(["bear"])
+        >>> promise.identified, promise.statement, promise.invertible
+        (True, '3.3', 'globally')
+        >>> predict(family).promise(["pen"]).location.reasons
+        {'pen': frozenset({'bear'})}
+        """
+        location = self.family.locate(block)
+        wanted = location.block
+        if not wanted:
+            raise InputError(
+                "the block is empty", rule="a block holds a concept", fix="name a concept"
+            )
+        # C3 alone says that a caption's open coordinates determine what it mentions.
+        inside = [caption for caption in self.family.captions if caption <= wanted]
+        covered = union(inside)
+        complete_as_union = covered == wanted and "C3" not in self.dropped
+        if not self._purity:
+            return Promise(
+                block=wanted,
+                complete=complete_as_union,
+                pure=False,
+                invertible="not promised",
+                statement="",
+                conditions=(),
+                location=location,
+            )
+        if not location.identified:
+            return Promise(
+                block=wanted,
+                complete=False,
+                pure=False,
+                invertible="not promised",
+                statement="3.5",
+                conditions=("C1", "C2", "C3", "C5"),
+                location=location,
+            )
+        if complete_as_union:
+            return Promise(
+                block=wanted,
+                complete=True,
+                pure=True,
+                invertible="globally",
+                statement="3.1" if wanted in inside else "3.2",
+                conditions=("C1", "C2", "C3"),
+                location=location,
+            )
+        pieces = all(
+            k in covered or (len(self.family.closure(k)) == self._size(k) == 1) for k in wanted
+        )
+        return Promise(
+            block=wanted,
+            complete=self._budget,
+            pure=True,
+            invertible=("globally" if pieces else "locally") if self._budget else "not promised",
+            statement=("3.3" if self._is_intersection(wanted) else "3.4")
+            if self._budget
+            else "3.3",
+            conditions=("C1", "C2", "C3", "C5") if self._budget else ("C1", "C2", "C3"),
+            location=location,
+        )
+
+    def _size(self, concept: Concept) -> int:
+        return self.family.sizes[self.family.space.position(concept)]
+
+    def _is_intersection(self, block: Block) -> bool:
+        above = [caption for caption in self.family.captions if block <= caption]
+        return bool(above) and intersection(above) == block
+
+    def identified(self, limit: int = 1_000_000) -> Iterator[Block]:
+        """The blocks promised under the conditions assumed, smallest first; lazy."""
+        if not self._purity:
+            return
+        for block in self.family.identified(limit):
+            if self._budget or self.promise(block).identified:
+                yield block
+
+    def lost(self, limit: int = 1_000_000) -> Iterator[Block]:
+        """The blocks of the ring that the dropped conditions cost, smallest first; lazy."""
+        for block in self.family.identified(limit):
+            if not self.promise(block).identified:
+                yield block
+
+    def explain(self, concept: Concept) -> Explanation:
+        """Which captions mention the concept, and what each of them leaves out.
+
+        Raises:
+            InputError: the concept is unknown.
+
+        >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+        >>> why = predict(family).explain("bear")
+        >>> why.captions, why.separators
+        ((0, 1), {'pen': 1, 'chair': 0})
+        """
+        self.family.space.position(concept)
+        captions = self.family.captions
+        numbers = tuple(i for i, caption in enumerate(captions) if concept in caption)
+        closure = intersection(captions[i] for i in numbers)
+        separators = {
+            other: next(i for i in numbers if other not in captions[i])
+            for other in self.family.concepts
+            if numbers and other not in closure
+        }
+        return Explanation(
+            concept=concept,
+            captions=numbers,
+            closure=closure,
+            companions=closure - {concept},
+            separators=separators,
+        )
+
+    def to_dict(self, limit: int = 256) -> dict[str, Any]:
+        """Plain JSON types: names become text, blocks become lists.
+
+        Args:
+            limit: the most identified blocks to list; beyond, `identified` is None.
+        """
+        order = self.family.space.ordered
+
+        def names(block: Iterable[Concept]) -> list[str]:
+            return [str(name) for name in order(block)]
+
+        ring = self.family.ring
+        blocks: list[Block] | None = []
+        for block in ring.identified(limit=max(limit + 1, 1)):
+            blocks.append(block)
+            if len(blocks) > limit:
+                blocks = None
+                break
+        promises = None if blocks is None else [self.promise(block) for block in blocks]
+        return {
+            "concepts": [str(name) for name in self.family.concepts],
+            "sizes": list(self.family.sizes),
+            "captions": [names(caption) for caption in self.family.captions],
+            "weights": list(self.family.weights),
+            "conditions": list(self.conditions),
+            "dropped": list(self.dropped),
+            "alone": names(self.alone),
+            "entangled": {str(k): names(others) for k, others in self.entangled.items()},
+            "incomplete": names(self.incomplete),
+            "unmentioned": names(self.unmentioned),
+            "closures": {str(k): names(closure) for k, closure in ring.closures.items()},
+            "atoms": [names(atom) for atom in ring.atoms()],
+            "dependency": self.dependency.tolist(),
+            "identified": None
+            if promises is None
+            else [
+                {
+                    "block": names(promise.block),
+                    "statement": promise.statement,
+                    "invertible": promise.invertible,
+                    "conditions": list(promise.conditions),
+                }
+                for promise in promises
+                if promise.identified
+            ],
+            "lost": None
+            if promises is None
+            else [names(promise.block) for promise in promises if not promise.identified],
+        }
+
+    def _repr_html_(self) -> str:
+        order = self.family.space.ordered
+        rows: list[str] = []
+        for concept in self.family.concepts:
+            if concept in self.unmentioned:
+                verdict, others = "never mentioned", ""
+            elif concept in self.alone:
+                verdict, others = "alone", ""
+            elif concept in self.entangled:
+                verdict = "only together with"
+                others = ", ".join(str(name) for name in order(self.entangled[concept]))
+            else:
+                verdict, others = "pure, perhaps incomplete", ""
+            cells = (str(concept), verdict, others)
+            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+        dropped = f"<p>Not assumed: {', '.join(self.dropped)}</p>" if self.dropped else ""
+        return (
+            f"{dropped}<table><tr><th>concept</th><th>identified</th><th></th></tr>"
+            f"{''.join(rows)}</table>"
+        )
+
+
+def predict(family: CaptionFamily, *, without: Iterable[str] = ()) -> Prediction:
+    """Identified blocks = { A non-empty : cl(k) in A for every k in A }, under C1-C3 and C5.
+
+    Args:
+        family: the captions, their concepts and sizes.
+        without: names of conditions not to assume, of C1, C2, C3, C4, C5. Without C5 only captions
+            and their unions are promised; without C1, C2 or C3 nothing is; without C4 alone nothing
+            is lost, because C3 and C5 imply it.
+
+    Returns:
+        The prediction, lazy where it can be large.
+
+    Raises:
+        InputError: an unknown condition.
+
+    Source: SmartCLIP, CVPR 2025, Theorem 4.3; that it is exactly these is derived here.
+
+    >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+    >>> predict(family).dependency.tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    >>> predict(family, without=["C5"]).alone
+    ()
+    """
+    dropped = {str(name) for name in ([without] if isinstance(without, str) else without)}
+    for name in dropped:
+        if name not in CONDITIONS:
+            raise InputError(
+                f"{name!r} is not a condition",
+                rule="the conditions are C1 to C5",
+                fix="use C1, C2, C3, C4 or C5",
+            )
+    return Prediction(family=family, dropped=tuple(name for name in CONDITIONS if name in dropped))

@@ -1,0 +1,176 @@
+"""Prediction against measurement, for one block: as predicted, missed, surprise or undecided.
+
+A block is recovered when every coordinate of its completeness and purity reaches the threshold.
+With dependent latents a wrong code reaches it too: for z_j ~ N(0, 1), z_k = z_j + 0.1 e and
+zhat = z_j both scores of block {k} are 0.99. So each R2 stands beside its floor, the R2 of the same
+target from the latents outside the block, and certifies only if it leaves little of what the floor
+leaves (derived here):
+
+    certainty = 1 - (1 - R2) / (1 - floor).
+
+For zhat = z_k + b z_j the share of purity that is missing is b^2 of what the floor leaves, however
+strongly z_k and z_j depend on each other. A score that lacks certainty refutes recovery if other
+inputs do better (its ceiling is higher); if nothing does better it leaves the question open.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What the measurement says about a prediction."""
+
+    IDENTIFIED = "identified as predicted"
+    MISSED = "missed"
+    NOT_IDENTIFIED = "not identified as predicted"
+    SURPRISE = "surprise"
+    UNDECIDED = "undecided"
+
+    @property
+    def as_predicted(self) -> bool:
+        return self in (Verdict.IDENTIFIED, Verdict.NOT_IDENTIFIED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """What a score must reach.
+
+    Attributes:
+        threshold: the least R2 of any coordinate, in (0, 1).
+        certainty: the least share of what the floor leaves that R2 must explain, in (0, 1).
+    """
+
+    threshold: float = 0.95
+    certainty: float = 0.8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """One direction of one block, held out: completeness R2(z_B <- zhat_B) or purity, its converse.
+
+    Higher is better, 1 is perfect, 0 is no better than the mean; a held-out R2 may be negative.
+
+    Attributes:
+        coordinates: nonlinear R2 of each target coordinate; NaN where the target is constant.
+        floors: R2 of the same coordinates from the latents outside the block.
+        ceilings: R2 of the same coordinates from the whole code (completeness) or from all latents
+            (purity).
+        linear: mean linear R2.
+        interval: 95 % bootstrap interval of `average` over the test rows, the fit held fixed.
+    """
+
+    coordinates: tuple[float, ...]
+    floors: tuple[float, ...]
+    ceilings: tuple[float, ...]
+    linear: float
+    interval: tuple[float, float]
+
+    @property
+    def vacuous(self) -> bool:
+        """There is no target coordinate, so the score is 1 by definition."""
+        return not self.coordinates
+
+    @property
+    def average(self) -> float:
+        return _mean(self.coordinates, empty=1.0)
+
+    @property
+    def floor(self) -> float:
+        return _mean(self.floors, empty=0.0)
+
+    @property
+    def worst(self) -> float:
+        """The least of the coordinates; 1 without any, NaN if all are constant."""
+        known = [value for value in self.coordinates if not math.isnan(value)]
+        return min(known, default=1.0 if self.vacuous else math.nan)
+
+    @property
+    def certainties(self) -> tuple[float, ...]:
+        """1 - (1 - R2) / (1 - floor) of each coordinate."""
+        return tuple(
+            1 - (1 - score) / max(1 - max(floor, 0.0), 1e-9)
+            for score, floor in zip(self.coordinates, self.floors, strict=True)
+        )
+
+    @property
+    def certainty(self) -> float:
+        """The least of the certainties; 1 without any, NaN if all are constant."""
+        known = [value for value in self.certainties if not math.isnan(value)]
+        return min(known, default=1.0 if self.vacuous else math.nan)
+
+    def failure(self, bar: Bar) -> str:
+        """Why the score refutes recovery, in words; empty if it does not."""
+        rows = zip(self.coordinates, self.floors, self.ceilings, self.certainties, strict=True)
+        for index, (score, floor, ceiling, certainty) in enumerate(rows):
+            where = f"{score:.3f} in coordinate {index + 1}"
+            span = f"{floor:.3f} from other latents and {ceiling:.3f} from all inputs"
+            if score < bar.threshold:
+                return f"{where} is below {bar.threshold:g}"
+            # Half of the shortfall is explained by other inputs, so the regression is not to blame.
+            if certainty < bar.certainty and ceiling - score > (1 - score) / 2:
+                return f"{where} stands against {span}"
+        return ""
+
+    def doubt(self, bar: Bar) -> str:
+        """Why a score that reaches the bar decides nothing, in words; empty if it decides."""
+        if self.coordinates and math.isnan(self.worst):
+            return "has nothing to measure, every target is constant"
+        if self.certainty < bar.certainty:
+            return f"{self.average:.3f} says little beyond its floor of {self.floor:.3f}"
+        return ""
+
+
+def _mean(values: tuple[float, ...], *, empty: float) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    if not values:
+        return empty
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def judge(
+    *,
+    promised: bool,
+    dimension: int,
+    coordinates: int,
+    completeness: Score,
+    purity: Score,
+    bar: Bar,
+) -> tuple[Verdict, str]:
+    """The verdict on a block and the reason for it in plain words.
+
+    Args:
+        promised: the family identifies the block.
+        dimension: d(B).
+        coordinates: columns of zhat on the block that are not constant.
+        completeness: of the block.
+        purity: of the block.
+        bar: what the scores must reach.
+
+    >>> def score(floor, ceiling):
+    ...     known = {"coordinates": (0.99,), "linear": 0.9, "interval": (0.98, 1.0)}
+    ...     return Score(floors=(floor,), ceilings=(ceiling,), **known)
+    >>> def verdict(score):
+    ...     one = {"promised": True, "dimension": 1, "coordinates": 1, "bar": Bar()}
+    ...     return str(judge(completeness=score, purity=score, **one)[0])
+    >>> verdict(score(0.0, 0.99)), verdict(score(0.99, 0.99)), verdict(score(0.99, 1.0))
+    ('identified as predicted', 'undecided', 'missed')
+    """
+    failures: list[str] = []
+    if coordinates < dimension:
+        failures.append(f"{coordinates} coordinates cannot hold {dimension} dimensions")
+    failures += [
+        f"{name} {words}"
+        for name, score in (("completeness", completeness), ("purity", purity))
+        if (words := score.failure(bar))
+    ]
+    if failures:
+        return (Verdict.MISSED if promised else Verdict.NOT_IDENTIFIED), "; ".join(failures)
+    doubts = [
+        f"{name} {words}"
+        for name, score in (("completeness", completeness), ("purity", purity))
+        if (words := score.doubt(bar))
+    ]
+    if doubts:
+        return Verdict.UNDECIDED, "; ".join(doubts)
+    return (Verdict.IDENTIFIED if promised else Verdict.SURPRISE), "complete and pure"
