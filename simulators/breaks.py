@@ -1,7 +1,8 @@
 """Mixings that break C1 by a degree, each with a witness: another latent with the same image.
 
-At degree 0 each is its base; at degree r, inputs of probability about r under the standard normal
-law have lost something (SmartCLIP, CVPR 2025, Condition 4.2-i, and what happens without it).
+At degree 0 each is its base. At degree r, inputs of probability r under the standard normal law
+have lost something; of a fold, r / 2 are laid onto others. Condition C1: SmartCLIP, CVPR 2025,
+Condition 4.2-i.
 """
 
 from abc import abstractmethod
@@ -75,8 +76,8 @@ class Broken(Mixing):
 class Folded(Broken):
     """x_j -> q + s((x_j - q) / w) w with s even: x_j and 2 q - x_j have the same image.
 
-    s(t) = sqrt(1 + t^2) is a smooth |t|. q is the (degree / 2)-quantile, so that a share `degree`
-    of the inputs has a partner on its side of the mean.
+    s(t) = sqrt(1 + t^2) is a smooth |t|. The fold q is the (degree / 2)-quantile: a share of
+    degree / 2 is laid onto the rest, and at degree 1 the coordinate keeps its size and no sign.
     """
 
     width = 0.1

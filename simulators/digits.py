@@ -91,7 +91,7 @@ class DigitWorld(World):
         rank = torch.special.ndtr(image_noise[:, :4])
         return self._first[digit] + (rank * self._count[digit]).long()
 
-    def render(
+    def _render(
         self, z: Float[Tensor, "n 4"], image_noise: Float[Tensor, "n 12"]
     ) -> Float[Tensor, "n 1 20 20"]:
         n = len(z)

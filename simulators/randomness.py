@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt64
 from torch import Tensor
 
 from theory.errors import InputError
@@ -70,8 +70,12 @@ def uniforms(
     words = np.random.Philox(counter=start * counters, key=key).random_raw(
         n * counters * WORDS_PER_COUNTER
     )
-    # 52 bits and a half step: both ends of (0, 1) are out of reach after rounding to float64.
+    return torch.from_numpy(between_0_and_1(words)).reshape(n, -1)[:, :width]
+
+
+def between_0_and_1(words: UInt64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """(w // 2^12 + 1/2) / 2^52: 52 bits and a half step, so that float64 reaches neither end."""
     values = (words >> np.uint64(12)).astype(np.float64)
     values += 0.5
     values *= 2.0**-52
-    return torch.from_numpy(values).reshape(n, -1)[:, :width]
+    return values

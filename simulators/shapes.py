@@ -6,8 +6,9 @@ A pixel's coverage is 1/2 - s / pixel, clipped to [0, 1]: an edge without steps 
 import math
 from functools import cache
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 CELLS, REACH = 192, 1.5
@@ -65,22 +66,27 @@ def outlines() -> dict[str, Float[Tensor, "v 2"]]:
 
 
 @cache
-def _table() -> Float[Tensor, " cells"]:
+def _table() -> Float32[np.ndarray, " cells"]:
     """The distance at the middle of each cell, shape by shape."""
     middle = (torch.arange(CELLS) + 0.5) * (2 * REACH / CELLS) - REACH
     points = torch.cartesian_prod(middle, middle).flip(1)
-    return torch.cat([signed_distance(outline, points) for outline in outlines().values()])
+    tables = [signed_distance(outline, points) for outline in outlines().values()]
+    return torch.cat(tables).numpy()
 
 
 def distance_of(
-    shape: Int64[Tensor, "n 1"], x: Float[Tensor, "n p"], y: Float[Tensor, "n p"]
-) -> Float[Tensor, "n p"]:
+    shape: Int64[np.ndarray, "n 1"],
+    x: Float32[np.ndarray, "n p"],
+    y: Float32[np.ndarray, "n p"],
+) -> Float32[np.ndarray, "n p"]:
     """s at (x, y) for one shape a row, in units of its radius, to 1/90 of it; see `outlines`."""
     scale, offset = CELLS / (2 * REACH), CELLS / 2
-    column = (x * scale + offset).clamp_(0, CELLS - 1).int()
-    row = (y * scale + offset).clamp_(0, CELLS - 1).int()
-    cell = row.mul_(CELLS).add_(column).add_(shape.int() * CELLS * CELLS)
-    return _table()[cell]
+    column = np.clip(x * scale + offset, 0, CELLS - 1).astype(np.int32)
+    row = np.clip(y * scale + offset, 0, CELLS - 1).astype(np.int32)
+    row *= CELLS
+    row += column
+    row += shape.astype(np.int32) * (CELLS * CELLS)
+    return _table().take(row)
 
 
 def _spokes(count: int, radii: list[float]) -> list[tuple[float, float]]:

@@ -107,7 +107,7 @@ class VectorWorld(World):
             family=self.family, latents=self.latents, image=self._image, text=self._text
         )
 
-    def render(
+    def _render(
         self, z: Float[Tensor, "n d"], image_noise: Float[Tensor, "n a"]
     ) -> Float[Tensor, "n i"]:
         return self._image(torch.cat([z, image_noise], dim=1))

@@ -118,11 +118,25 @@ class World(ABC):
     def truth(self) -> Truth:
         """Family, sizes, laws and generators."""
 
-    @abstractmethod
     def render(
         self, z: Float[Tensor, "n d"], image_noise: Float[Tensor, "n a"]
     ) -> Float[Tensor, "n ..."]:
-        """i = g_I(z, e_I), differentiable where g_I is."""
+        """i = g_I(z, e_I) in float64 or as pictures, differentiable where g_I is.
+
+        Args:
+            z: latents on any device.
+            image_noise: e_I on the same device.
+
+        Returns:
+            One image a row, on that device.
+        """
+        return self._render(z.cpu().double(), image_noise.cpu().double()).to(z.device)
+
+    @abstractmethod
+    def _render(
+        self, z: Float[Tensor, "n d"], image_noise: Float[Tensor, "n a"]
+    ) -> Float[Tensor, "n ..."]:
+        """`render` on the host, in float64."""
 
     @abstractmethod
     def say(

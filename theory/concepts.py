@@ -31,6 +31,8 @@ def in_order(concepts: Iterable[Concept], *, where: str) -> list[Concept]:
     Raises:
         InputError: not a collection, a bare string, or a name that cannot be hashed.
 
+    Source: names for the concepts of SmartCLIP, CVPR 2025, section 4.
+
     >>> in_order({"pen", "bear"}, where="caption 0")
     ['bear', 'pen']
     """
@@ -52,6 +54,8 @@ def in_order(concepts: Iterable[Concept], *, where: str) -> list[Concept]:
 def as_block(concepts: Iterable[Concept], *, where: str) -> Block:
     """The set of the given names, checked as `in_order` does.
 
+    Source: B(m) of SmartCLIP, CVPR 2025, section 4.
+
     >>> as_block(["pen"], where="caption 0")
     frozenset({'pen'})
     """
@@ -63,6 +67,8 @@ def as_block(concepts: Iterable[Concept], *, where: str) -> Block:
 def union(blocks: Iterable[Block]) -> Block:
     """U(S), the union of blocks; empty if there are none.
 
+    Source: U(S) of SmartCLIP, CVPR 2025, Theorem 4.3.
+
     >>> sorted(union([frozenset({1, 2}), frozenset({2, 3})]))
     [1, 2, 3]
     """
@@ -72,6 +78,8 @@ def union(blocks: Iterable[Block]) -> Block:
 
 def intersection(blocks: Iterable[Block]) -> Block:
     """N(S), the intersection of blocks; empty if there are none.
+
+    Source: N(S) of SmartCLIP, CVPR 2025, Theorem 4.3.
 
     >>> sorted(intersection([frozenset({1, 2}), frozenset({2, 3})]))
     [2]

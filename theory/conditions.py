@@ -111,6 +111,11 @@ class Collision:
         second: another [d].
         distance: between their images or codes.
         caption: the number of the caption, where a code is meant.
+
+    >>> import numpy as np
+    >>> verdict = check_invertible(np.abs, np.linspace(-1, 1, 50)[:, None])
+    >>> bool(np.isclose(verdict.witness.first, -verdict.witness.second).all())
+    True
     """
 
     first: Float[np.ndarray, " d"]
@@ -126,7 +131,13 @@ class Flat:
     Attributes:
         point: the latent point [d].
         direction: a direction in which the image does not move [d].
-        singular_value: the smallest singular value, relative to the largest.
+        singular_value: the smallest singular value, of the Jacobian from the unit box onto images
+            of unit spread.
+
+    >>> import numpy as np
+    >>> verdict = check_invertible(lambda z: z**3, np.zeros((2, 1)) + [[0.0], [1.0]])
+    >>> verdict.witness.point
+    array([0.])
     """
 
     point: Float[np.ndarray, " d"]
@@ -143,6 +154,12 @@ class NeverSeen:
         expected: how often independence would have shown it.
         point: a latent point [d] that is ruled out with `caption`, if one is known.
         caption: the number of the caption.
+
+    >>> import numpy as np
+    >>> family = CaptionFamily.from_captions([["a"], ["b"]])
+    >>> z = np.random.default_rng(0).normal(size=(500, 2))
+    >>> check_support(family, z, (z[:, 0] > 0).astype(int)).witness.what
+    'low z of a [0] with caption 1 (b)'
     """
 
     what: str
@@ -153,7 +170,14 @@ class NeverSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Misaligned:
-    """The sample and coordinate where image and caption disagree most."""
+    """The sample and coordinate where image and caption disagree most.
+
+    >>> import numpy as np
+    >>> family = CaptionFamily.from_captions([["a"]])
+    >>> z, caption = np.arange(4.0)[:, None], np.zeros(4, dtype=int)
+    >>> check_lossless(family, z, caption, z, -z, np.array([[True]])).witness
+    Misaligned(sample=3, coordinate=0, difference=6.0)
+    """
 
     sample: int
     coordinate: int
@@ -169,6 +193,11 @@ class Miscounted:
         block: the concepts they share (or mention, for one caption or all of them).
         opened: coordinates that all of them open (or that any opens).
         needed: latent dimensions of the block.
+
+    >>> import numpy as np
+    >>> family = CaptionFamily.from_captions([["a"]])
+    >>> check_sparsest(family, np.array([[True, True]])).witness
+    Miscounted(captions=(0,), block=frozenset({'a'}), opened=2, needed=1)
     """
 
     captions: tuple[int, ...]
@@ -189,6 +218,12 @@ class Verdict:
         answer: holds, fails or cannot tell.
         reason: one sentence.
         witness: what refutes the condition.
+
+    >>> import numpy as np
+    >>> family = CaptionFamily.from_captions([["a"]])
+    >>> check_budget(family, np.array([[True]]))
+    Verdict(condition='C5', answer='holds', reason='1 coordinates are used for 1 mentioned \
+dimensions', witness=None)
     """
 
     condition: str
@@ -277,8 +312,8 @@ def check_invertible(
     for anchor in anchors:
         jacobian = _jacobian(generator, anchor, 1e-5 * width)
         _, values, directions = np.linalg.svd(jacobian * width)
-        if len(values) < len(anchor) or values[-1] < 1e-7 * values[0]:
-            ratio = 0.0 if len(values) < len(anchor) else float(values[-1] / values[0])
+        ratio = 0.0 if len(values) < len(anchor) else float(values[-1]) / spread
+        if ratio < 1e-7:
             return Verdict(
                 condition="C1",
                 answer="fails",

@@ -35,6 +35,9 @@ class Design(CaptionFamily):
     Attributes:
         lower_bound: no family with fewer captions does it.
         reason: why.
+
+    >>> smallest_family(range(4)).reason
+    'Sperner: 3 captions tell at most 3 concepts apart, not 4'
     """
 
     lower_bound: int

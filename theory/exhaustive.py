@@ -28,6 +28,10 @@ class LinearCode:
     Attributes:
         matrix: A [D, d].
         masks: which coordinates each caption opens [n, D].
+
+    >>> code = next(solutions([{0}, {0, 1}], [1, 1]))
+    >>> code.identifies([0]), code.identifies([1])
+    (True, False)
     """
 
     matrix: Float[np.ndarray, "D d"]
@@ -68,6 +72,8 @@ def solutions(
 
     Raises:
         InputError: an empty caption, an unknown concept, or too large a search.
+
+    Source: derived here.
 
     >>> [code.masks.astype(int).tolist() for code in solutions([{0, 1}, {0, 2}], [1, 1, 1])]
     [[[1, 1, 0], [1, 0, 1]]]
@@ -137,6 +143,8 @@ def identified_blocks(
     """The non-empty blocks of mentioned concepts that every solution identifies.
 
     Arguments as for `solutions`.
+
+    Source: derived here.
 
     >>> sorted(map(sorted, identified_blocks([{0, 1}, {0, 2}], [1, 1, 1])))
     [[0], [0, 1], [0, 1, 2], [0, 2]]

@@ -12,7 +12,7 @@ between attributes.
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import networkx as nx
@@ -84,6 +84,9 @@ class Location:
         around: the smallest identified block that holds it.
         reasons: for each concept k of the block, the concepts outside it that accompany k; empty
             iff the block is identified. Each entry is a witness: they cannot be kept out.
+
+    >>> Ring.from_captions([{1}, {1, 2}]).locate({2}).around
+    frozenset({1, 2})
     """
 
     block: Block
@@ -113,7 +116,7 @@ class Ring:
     4
     """
 
-    closures: Mapping[Concept, Block] = field()
+    closures: Mapping[Concept, Block]
 
     @classmethod
     def from_captions(

@@ -36,6 +36,11 @@ class Promise:
         statement: the number of the statement that says so; empty if none does.
         conditions: what that statement assumes.
         location: where the block lies in the ring; the witness of a refusal.
+
+    >>> family = CaptionFamily.from_captions([["n", "a"], ["n", "b"]], sizes={"n": 2})
+    >>> promise = predict(family).promise(["n"])
+    >>> promise.invertible, promise.conditions
+    ('locally', ('C1', 'C2', 'C3', 'C5'))
     """
 
     block: Block
@@ -63,6 +68,9 @@ class Explanation:
         companions: cl(k) without k.
         separators: for each concept that does not accompany k, the number of a caption that
             mentions k and not that concept: the reason why it stays out.
+
+    >>> predict(CaptionFamily.from_captions([["a", "b"], ["a"]])).explain("b").companions
+    frozenset({'a'})
     """
 
     concept: Concept
@@ -290,7 +298,9 @@ class Prediction:
         """Plain JSON types: names become text, blocks become lists.
 
         Args:
-            limit: the most identified blocks to list; beyond, `identified` is None.
+            limit: the most identified blocks to list; beyond, `identified` and `lost` are None.
+
+        Beyond 1,000 concepts `dependency` is None too: `closures` says the same in less space.
         """
         order = self.family.space.ordered
 
@@ -318,7 +328,7 @@ class Prediction:
             "unmentioned": names(self.unmentioned),
             "closures": {str(k): names(closure) for k, closure in ring.closures.items()},
             "atoms": [names(atom) for atom in ring.atoms()],
-            "dependency": self.dependency.tolist(),
+            "dependency": self.dependency.tolist() if len(self.family.concepts) <= 1000 else None,
             "identified": None
             if promises is None
             else [

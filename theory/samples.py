@@ -37,6 +37,10 @@ class Companionship:
         low: lower bound on P(j absent | k mentioned).
         high: upper bound.
         confidence: of this one interval, after any correction for the number of pairs.
+
+    >>> pair = Counts.from_captions([["pen", "bear"]] * 400).companionship("pen", "bear")
+    >>> pair.exceptions, pair.verdict(0.01), pair.verdict(0.001)
+    (0, 'accompanies', 'undecided')
     """
 
     concept: Concept
@@ -260,6 +264,8 @@ def mentions_needed(
 
     Raises:
         InputError: rate not above epsilon, or a probability out of range.
+
+    Source: derived here.
 
     >>> mentions_needed(0.01), mentions_needed(0.05, epsilon=0.01)
     (230, 158)

@@ -15,10 +15,11 @@ from theory import Block, CaptionFamily, Prediction
 
 ENTANGLED = PALETTE[1]
 LABELLED = 60
+WIDEST = 7
 
 
 def hasse_figure(family: CaptionFamily) -> Figure:
-    """Atoms as boxes, each above what accompanies it; blue boxes are identified alone.
+    """Atoms as boxes, each above what accompanies it; the blue ones are identified alone.
 
     A block is identified iff it holds, with each box, all boxes below that lines reach.
     """
@@ -62,7 +63,7 @@ def prediction_figure(prediction: Prediction) -> Figure:
 
 
 def _layers(family: CaptionFamily) -> list[list[Block]]:
-    """Atoms by the longest chain below them."""
+    """Rows of atoms, lowest first: by the longest chain below them."""
     graph = family.hasse()
     order = {atom: index for index, atom in enumerate(family.atoms())}
     layers = [sorted(layer, key=order.__getitem__) for layer in nx.topological_generations(graph)]
@@ -75,7 +76,12 @@ def _layers(family: CaptionFamily) -> list[list[Block]]:
             return float(np.mean(found)) if found else len(place) / 2
 
         layer.sort(key=centre)
-    return layers
+    if len(order) > LABELLED:
+        return layers
+    # Labels need room: a wide layer is broken into rows, which keeps every line upward.
+    return [
+        layer[start : start + WIDEST] for layer in layers for start in range(0, len(layer), WIDEST)
+    ]
 
 
 def _draw_hasse(axes: Axes, family: CaptionFamily, layers: list[list[Block]]) -> None:
@@ -115,7 +121,7 @@ def _draw_hasse(axes: Axes, family: CaptionFamily, layers: list[list[Block]]) ->
     axes.axis("off")
     axes.set_title("Accompaniment (what lies below always comes along)")
     axes.plot([], [], color=PROMISED, linewidth=1.8, label="identified alone")
-    axes.plot([], [], color=ENTANGLED, linewidth=1.8, label="only with what lies below")
+    axes.plot([], [], color=ENTANGLED, linewidth=1.8, label="identified only together")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
 
 

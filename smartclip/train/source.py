@@ -1,6 +1,6 @@
 """Where batches come from: step n of seed s is always the same batch, so a run can resume."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from simulators.world import World
 
 
+@runtime_checkable
 class Source(Protocol):
     """Anything that gives the batch of a step."""
 

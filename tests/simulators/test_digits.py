@@ -42,9 +42,10 @@ def test_held_out_handwriting_never_occurs_in_training():
     theirs = {tuple(glyph.flatten().tolist()) for glyph in test._glyphs}
     assert not ours & theirs
     for world in (train, test):
-        batch = world.sample(500, seed=0)
+        batch = world.sample(8000, seed=0)
         chosen = world.writings(batch.z.double(), batch.image_noise.double())
         assert (world._count.cumsum(0)[batch.z.long()] > chosen).all()
+        assert len(chosen.unique()) == len(world._glyphs)
         assert ((world._count.cumsum(0) - world._count)[batch.z.long()] <= chosen).all()
 
 

@@ -99,7 +99,7 @@ def test_draws_are_captions_of_the_same_image():
 def test_the_swap_holds_the_block_and_redraws_the_rest(name):
     world = WORLDS[name]()
     batch = world.sample(CHUNK + 100, seed=0)
-    swapped = world.swap(batch, ["b"], seed=5)
+    swapped = world.swap(batch, ["b"], seed=0)
     held = FAMILY.space.columns(["b"])
     rest = [column for column in range(5) if column not in held]
     assert torch.equal(swapped.z[:, held], batch.z[:, held])

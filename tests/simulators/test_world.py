@@ -55,9 +55,26 @@ def test_no_global_state_is_touched(world):
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
 
 
+def test_rendering_again_gives_the_image(world):
+    batch = world.sample(10, seed=0)
+    again = world.render(batch.z, batch.image_noise)
+    torch.testing.assert_close(again.float(), batch.image, atol=1e-4, rtol=0)
+
+
+def test_vectors_are_differentiable_in_the_latents():
+    world = VectorWorld(FAMILY)
+    batch = world.sample(5, seed=0)
+    z = batch.z.double().requires_grad_()
+    world.render(z, batch.image_noise.double())[:, 0].sum().backward()
+    causes = torch.cat([batch.z, batch.image_noise], dim=1).double()
+    exact = world.truth.image.jacobian(causes)[:, 0, : FAMILY.dimension]
+    torch.testing.assert_close(z.grad, exact)
+
+
 def test_swapping_everything_keeps_the_latents_and_redraws_the_noise(world):
     batch = world.sample(20, seed=0)
-    same = world.swap(batch, world.family.concepts, seed=1)
+    # The same seed on purpose: the redraw must not repeat the noise of the batch.
+    same = world.swap(batch, world.family.concepts, seed=0)
     assert torch.equal(same.z, batch.z)
     assert (same.image_noise != batch.image_noise).all()
     assert isinstance(same, Batch)

@@ -125,6 +125,9 @@ from smartclip.towers.open_clip import load_open_clip
 first = load_open_clip()
 assert load_open_clip() is first
 import torchvision.transforms
+# A submodule left over from the failed import would not be an attribute of the new package.
+children = [name.split(".") for name in sys.modules if name.startswith("torchvision.")]
+assert all(hasattr(torchvision, parts[1]) for parts in children), children
 from open_clip.transformer import TextTransformer
 print(first.__name__, TextTransformer.__name__)
 """

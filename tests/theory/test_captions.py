@@ -147,21 +147,21 @@ def test_wrong_types_are_refused_by_name():
     """In a process without the tests' own type checks, as users have it."""
     program = """
 from theory import CaptionFamily, InputError
-for captions, sizes in [
-    ([3], None), ([["a", ["b"]]], None), (7, None),
-    ([["a"]], {"a": 1.5}), ([["a"]], {"a": float("nan")}), ([["a"]], {"a": "2"}),
+for captions, sizes, weights in [
+    ([3], None, None), ([["a", ["b"]]], None, None), (7, None, None),
+    ([["a"]], {"a": 1.5}, None), ([["a"]], {"a": float("nan")}, None), ([["a"]], {"a": "2"}, None),
+    ([["a"]], None, ["x"]),
 ]:
     try:
-        CaptionFamily.from_captions(captions, sizes=sizes)
+        CaptionFamily.from_captions(captions, sizes=sizes, weights=weights)
     except InputError as error:
         print(error)
 """
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     lines = told.stdout.decode().splitlines()
-    for line, named in zip(
-        lines, ["caption 0 is 3", "caption 0", "captions is 7", "1.5", "nan", "'2'"], strict=True
-    ):
-        assert named in line
+    named = ["caption 0 is 3", "caption 0", "captions is 7", "1.5", "nan", "'2'", "['x']"]
+    for line, name in zip(lines, named, strict=True):
+        assert name in line
 
 
 def test_names_are_escaped_in_notebooks():

@@ -51,6 +51,14 @@ def test_a_lost_dimension_is_found():
     assert isinstance(verdict.witness, Collision | Flat)
 
 
+def test_a_flat_point_of_an_injective_map_is_found():
+    points = np.linspace(-1, 1, 21)[:, None]
+    verdict = check_invertible(lambda z: z**5, points)
+    assert isinstance(verdict.witness, Flat)
+    assert verdict.witness.point == pytest.approx(0.0)
+    assert check_invertible(lambda z: 1e-6 * z, points).answer == "cannot tell"
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_an_invertible_generator_is_not_refuted(seed: int):
     points = np.random.default_rng(seed).normal(size=(300, 3))

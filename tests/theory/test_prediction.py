@@ -84,6 +84,19 @@ def test_dropping_conditions_loses_and_never_gains(blocks: list[frozenset[int]])
             assert kept == unions - {frozenset()}
 
 
+@pytest.mark.parametrize("name", ["C1", "C2", "C3"])
+def test_without_c1_c2_or_c3_anything_may_depend_on_anything(name: str):
+    family = CaptionFamily.from_captions([["a"], ["b"]])
+    assert predict(family).alone == ("a", "b")
+    prediction = predict(family, without=[name])
+    assert prediction.alone == ()
+    assert prediction.entangled == {"a": frozenset({"b"}), "b": frozenset({"a"})}
+    assert prediction.dependency.all()
+    promise = prediction.promise(["a"])
+    assert not promise.pure
+    assert promise.complete == (name != "C3")
+
+
 def test_without_the_budget_purity_stays():
     family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
     prediction = predict(family, without=["C5"])

@@ -64,6 +64,23 @@ def test_jacobian_and_determinant_agree_with_differences():
     assert determinant(*point) == pytest.approx(np.linalg.det(function(*point)))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "expression", "sign"),
+    [
+        ((-1, 0), x, "negative"),
+        ((-sp.oo, 0), x, "negative"),
+        ((0, sp.oo), x, "positive"),
+        ((-1, 1), x, "unknown"),
+        ((0, 1), x - x**2 + sp.Rational(1, 100), "positive"),
+        ((0, 3), sp.sin(x) - sp.Rational(1, 10), "unknown"),
+        ((-sp.oo, sp.oo), 2 + sp.sin(x), "positive"),
+    ],
+)
+def test_signs_are_proved_or_unknown(bounds: tuple, expression: sp.Expr, sign: str):
+    generator = SymbolicGenerator.of([x], [expression], {x: bounds})
+    assert generator.sign(generator.expressions[0]) == sign
+
+
 def test_where_the_rank_drops():
     assert SymbolicGenerator.of([x], [x**3 - 3 * x]).vanishing == sp.FiniteSet(-1, 1)
     zeros = SymbolicGenerator.of([x, y], [x**2, y]).vanishing

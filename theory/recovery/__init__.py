@@ -1,7 +1,22 @@
 """Did an encoder recover the blocks its captions promise? Measured on held-out samples."""
 
+from theory.recovery.controls import comparison, recovery_under_controls
+from theory.recovery.grid import Grid
 from theory.recovery.recovery import BlockScore, Recovery, block_recovery
 from theory.recovery.ridge import Ridge
+from theory.recovery.seeds import over_seeds
 from theory.recovery.verdict import Bar, Score, Verdict
 
-__all__ = ["Bar", "BlockScore", "Recovery", "Ridge", "Score", "Verdict", "block_recovery"]
+__all__ = [
+    "Bar",
+    "BlockScore",
+    "Grid",
+    "Recovery",
+    "Ridge",
+    "Score",
+    "Verdict",
+    "block_recovery",
+    "comparison",
+    "over_seeds",
+    "recovery_under_controls",
+]

@@ -32,6 +32,8 @@ class Grid(Regression):
         landmarks: of the preconditioner; they change the time, not the answer.
         tolerance: of the predictions, as a share of the targets; ten times as much in the search.
         most_steps: of conjugate gradients.
+        first_rows: rows of a first search, for data with more than twice as many.
+        margin: R2 that a pair may lack in the first search and still contend in the second.
     """
 
     gammas: tuple[float, ...] = (0.01, 10 ** (-2 / 3), 10 ** (2 / 3), 100.0)
@@ -40,6 +42,8 @@ class Grid(Regression):
     landmarks: int = 512
     tolerance: float = 1e-3
     most_steps: int = 200
+    first_rows: int = 900
+    margin: float = 0.03
 
     def predict(
         self, inputs: Inputs, targets: Float[Tensor, "n targets"], split: Split
@@ -53,25 +57,52 @@ class Grid(Regression):
     def search(
         self, x: Float[Tensor, "n columns"], y: Float[Tensor, "n targets"]
     ) -> list[tuple[float, float]]:
-        """(gamma, alpha) with the best mean R2 over the folds, for each target."""
-        n, count = y.shape
-        # The choice needs R2 to three digits, so single precision will do; the answer does not.
-        rough, distances = y.float(), squared_distances(x, x).float()
-        kept = torch.ones(self.folds, n, dtype=torch.bool, device=x.device)
-        for fold, rows in enumerate(torch.arange(n, device=x.device).tensor_split(self.folds)):
-            kept[fold, rows] = False
-        scores = rough.new_empty(len(self.gammas), len(self.alphas), count)
-        for index, gamma in enumerate(self.gammas):
-            kernel = torch.exp(-gamma * distances)
-            _, predicted = self._solve(kernel, rough, kept, self.alphas, 10 * self.tolerance)
-            scores[index] = torch.stack(
-                [_r2(predicted[~part, fold], rough[~part]) for fold, part in enumerate(kept)]
-            ).mean(0)
-        best = scores.flatten(0, 1).argmax(0).tolist()
+        """(gamma, alpha) with the best mean R2 over the folds, for each target.
+
+        A first search on few rows leaves out what is clearly worse than the best.
+        """
+        shape = len(self.gammas), len(self.alphas), y.shape[1]
+        contends = torch.ones(shape, dtype=torch.bool, device=x.device)
+        if len(x) > 2 * self.first_rows:
+            order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+            few = order[: self.first_rows].to(x.device)
+            first = self._scores(x[few], y[few], contends)
+            contends = first >= first.amax((0, 1)) - self.margin
+        best = self._scores(x, y, contends).flatten(0, 1).argmax(0).tolist()
         return [
             (self.gammas[place // len(self.alphas)], self.alphas[place % len(self.alphas)])
             for place in best
         ]
+
+    def _scores(
+        self,
+        x: Float[Tensor, "n columns"],
+        y: Float[Tensor, "n targets"],
+        contends: Bool[Tensor, "gammas alphas targets"],
+    ) -> Float[Tensor, "gammas alphas targets"]:
+        """Mean R2 over the folds; minus infinity for what does not contend."""
+        n = len(x)
+        distances = squared_distances(x, x)
+        kept = torch.ones(self.folds, n, dtype=torch.bool, device=x.device)
+        for fold, rows in enumerate(torch.arange(n, device=x.device).tensor_split(self.folds)):
+            kept[fold, rows] = False
+        scores = x.new_full(contends.shape, -torch.inf)
+        for index, gamma in enumerate(self.gammas):
+            used = contends[index].any(1).nonzero().squeeze(1)
+            targets = contends[index].any(0).nonzero().squeeze(1)
+            if len(used) == 0:
+                continue
+            kernel = torch.exp(-gamma * distances)
+            alphas = tuple(self.alphas[place] for place in used.tolist())
+            _, predicted = self._solve(kernel, y[:, targets], kept, alphas, 10 * self.tolerance)
+            means = torch.stack(
+                [
+                    _r2(predicted[~part, fold], y[~part][:, targets])
+                    for fold, part in enumerate(kept)
+                ]
+            ).mean(0)
+            scores[index, used[:, None], targets[None]] = means
+        return scores.where(contends, -torch.inf)
 
     def refit(
         self,
@@ -88,9 +119,7 @@ class Grid(Regression):
             across = torch.exp(-gamma * squared_distances(new, x))
             for alpha in dict.fromkeys(alpha for g, alpha in chosen if g == gamma):
                 places = [i for i, pair in enumerate(chosen) if pair == (gamma, alpha)]
-                weights, _ = self._solve(
-                    kernel, y[:, places], everything, (alpha,), self.tolerance
-                )
+                weights, _ = self._solve(kernel, y[:, places], everything, (alpha,), self.tolerance)
                 predicted[:, places] = across @ weights[:, 0, 0]
         return predicted
 
@@ -101,12 +130,11 @@ class Grid(Regression):
         kept: Bool[Tensor, "folds n"],
         alphas: tuple[float, ...],
         tolerance: float,
-    ) -> tuple[
-        Float[Tensor, "n folds alphas targets"], Float[Tensor, "n folds alphas targets"]
-    ]:
+    ) -> tuple[Float[Tensor, "n folds alphas targets"], Float[Tensor, "n folds alphas targets"]]:
         """w, zero on the rows a fold leaves out, and K w, by preconditioned conjugate gradients.
 
-        A column is done when two steps in a row move what is read of it by less than the tolerance.
+        A column is done when for two steps in a row what is read of it moves by less than the
+        tolerance and the residual is below three times the tolerance.
         """
         held = ~kept.T[:, :, None, None]
         shift = y.new_tensor(alphas)[None, None, :, None]
@@ -114,6 +142,7 @@ class Grid(Regression):
         # What is read of the answer: the rows left out, or all rows if there are none.
         read = held if bool(held.any()) else ~held
         scale = (y[:, None, None].square() * read).sum(0).sqrt().clamp_min(1e-30)
+        size = goal.square().sum(0).sqrt()
         precondition = _Preconditioner.of(kernel, kept, self.landmarks, shift)
 
         shape = goal.shape
@@ -136,7 +165,10 @@ class Grid(Regression):
             predicted.addcmul_(step, image)
             residual.addcmul_(step, acting, value=-1)
             moved = step.abs() * (image.square() * read).sum(0).sqrt()
-            quiet = torch.where(moved < tolerance * scale, quiet + 1, 0)
+            # Either alone deceives: predictions may pause, residuals may hide in few directions.
+            left = residual.square().sum(0).sqrt()
+            still = (moved < tolerance * scale) & (left < 3 * tolerance * size)
+            quiet = torch.where(still, quiet + 1, 0)
             change = precondition.apply(residual)
             next_power = (residual * change).sum(0)
             direction = change.addcmul_(next_power / power.clamp_min(1e-30), direction)
@@ -160,9 +192,9 @@ class _Preconditioner:
         places = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:landmarks]
         places = places.to(kernel.device)
         columns = kernel[:, places]
-        among = columns[places].double()
-        among.diagonal().add_(100 * JITTER)
-        root = torch.linalg.cholesky(among).to(kernel.dtype)
+        among = columns[places].clone()
+        among.diagonal().add_(JITTER)
+        root = torch.linalg.cholesky(among)
         white = torch.linalg.solve_triangular(root, columns.T, upper=False).T
         factors, values = [], []
         for part in kept:

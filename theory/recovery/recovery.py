@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from theory.captions import CaptionFamily
 from theory.concepts import Block, Concept
 from theory.errors import InputError
 from theory.recovery.coordinates import Coordinates, as_masks
+from theory.recovery.grid import Grid
 from theory.recovery.inputs import Regression
 from theory.recovery.lattice_blocks import Kind, LatticeBlock, lattice_blocks
 from theory.recovery.regressions import Explained, Regressions
@@ -225,6 +226,7 @@ def block_recovery(
     threshold: float = 0.95,
     certainty: float = 0.8,
     regression: Regression | None = None,
+    reference: Literal["grid"] | None = None,
     resamples: int = 200,
     seed: int = 0,
 ) -> Recovery:
@@ -239,6 +241,7 @@ def block_recovery(
         threshold: the least R2 of every coordinate of a recovered block.
         certainty: the least share of what the floor leaves that R2 must explain.
         regression: the nonlinear regression, `Ridge()` by default.
+        reference: "grid" scores by the protocol of the recovery papers, `Grid()`; slow.
         resamples: bootstrap resamples for the intervals.
         seed: draws the split into fit, choose and test rows, and the resamples.
 
@@ -279,7 +282,7 @@ def block_recovery(
     regressions = Regressions(
         latents=latents,
         code=code,
-        regression=regression or Ridge(),
+        regression=regression or (Grid() if reference == "grid" else Ridge()),
         split=Split.of(len(latents), seed=seed, device=latents.device),
         resamples=resamples,
         seed=seed,
@@ -315,11 +318,13 @@ def _measured(
     completeness = _scored(
         regressions.from_code(block.coordinates).of(latents),
         floor=floor.of(latents),
+        hurdle=tuple(_without(regressions, column) for column in inside),
         ceiling=regressions.from_code(range(regressions.code.shape[1])).of(latents),
     )
     purity = _scored(
         regressions.from_latents(inside).of(code),
         floor=floor.of(code),
+        hurdle=(),
         ceiling=regressions.from_latents(range(family.dimension)).of(code),
     )
     verdict, reason = judge(
@@ -343,16 +348,26 @@ def _measured(
     )
 
 
-def _scored(explained: Explained, *, floor: Explained, ceiling: Explained) -> Score:
+def _without(regressions: Regressions, column: int) -> float:
+    """R2 of one latent from all others."""
+    others = [other for other in range(regressions.latents.shape[1]) if other != column]
+    return float(regressions.from_latents(others).nonlinear[column])
+
+
+def _scored(
+    explained: Explained, *, floor: Explained, hurdle: tuple[float, ...], ceiling: Explained
+) -> Score:
     averages = explained.resampled.nanmean(1)
     if averages.numel() == 0 or bool(averages.isnan().any()):
         interval = (math.nan, math.nan)
     else:
         low, high = averages.quantile(averages.new_tensor([0.025, 0.975])).tolist()
         interval = (low, high)
+    floors = floor.nonlinear.tolist()
     return Score(
         coordinates=tuple(explained.nonlinear.tolist()),
-        floors=tuple(floor.nonlinear.tolist()),
+        floors=tuple(floors),
+        hurdles=tuple(map(max, floors, hurdle or floors)),
         ceilings=tuple(ceiling.nonlinear.tolist()),
         linear=float(explained.linear.nanmean()),
         interval=interval,

@@ -18,6 +18,7 @@ from torch import Tensor
 from theory.errors import InputError
 
 FEWEST_ROWS = 32
+MOST_FIT, MOST_CHOOSE = 16_000, 4_000
 
 Samples = Tensor | np.ndarray
 
@@ -68,7 +69,8 @@ def as_samples(name: str, values: Samples) -> Float[Tensor, "n columns"]:
 class Split:
     """Row numbers: `fit` for the weights, `choose` for bandwidth and penalty, `test` for scores.
 
-    60, 15 and 25 per cent of the rows. The scores never see rows used for anything else.
+    60, 15 and 25 per cent of the rows; of many rows at most 16,000 to fit and 4,000 to choose, the
+    rest to test. The scores never see rows used for anything else.
     """
 
     fit: Int[Tensor, " fit"]
@@ -79,7 +81,7 @@ class Split:
     def of(cls, rows: int, *, seed: int, device: torch.device) -> "Split":
         """The split of `rows` rows; a pure function of `rows` and `seed`."""
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed)).to(device)
-        fit, choose = round(0.6 * rows), round(0.15 * rows)
+        fit, choose = min(round(0.6 * rows), MOST_FIT), min(round(0.15 * rows), MOST_CHOOSE)
         return cls(fit=order[:fit], choose=order[fit : fit + choose], test=order[fit + choose :])
 
 

@@ -6,7 +6,10 @@ zhat = z_j both scores of block {k} are 0.99. So each R2 stands beside its floor
 target from the latents outside the block, and certifies only if it leaves little of what the floor
 leaves (derived here):
 
-    certainty = 1 - (1 - R2) / (1 - floor).
+    certainty = 1 - (1 - R2) / (1 - hurdle).
+
+The hurdle is the floor; for completeness it is the R2 of z_i from all other latents where that is
+higher, or else a code of one direction would hold a whole block of nearly equal latents.
 
 For zhat = z_k + b z_j the share of purity that is missing is b^2 of what the floor leaves, however
 strongly z_k and z_j depend on each other. A score that lacks certainty refutes recovery if other
@@ -54,6 +57,7 @@ class Score:
     Attributes:
         coordinates: nonlinear R2 of each target coordinate; NaN where the target is constant.
         floors: R2 of the same coordinates from the latents outside the block.
+        hurdles: what the certainty is measured against, at least the floors.
         ceilings: R2 of the same coordinates from the whole code (completeness) or from all latents
             (purity).
         linear: mean linear R2.
@@ -62,6 +66,7 @@ class Score:
 
     coordinates: tuple[float, ...]
     floors: tuple[float, ...]
+    hurdles: tuple[float, ...]
     ceilings: tuple[float, ...]
     linear: float
     interval: tuple[float, float]
@@ -87,10 +92,10 @@ class Score:
 
     @property
     def certainties(self) -> tuple[float, ...]:
-        """1 - (1 - R2) / (1 - floor) of each coordinate."""
+        """1 - (1 - R2) / (1 - hurdle) of each coordinate."""
         return tuple(
-            1 - (1 - score) / max(1 - max(floor, 0.0), 1e-9)
-            for score, floor in zip(self.coordinates, self.floors, strict=True)
+            1 - (1 - score) / max(1 - max(hurdle, 0.0), 1e-9)
+            for score, hurdle in zip(self.coordinates, self.hurdles, strict=True)
         )
 
     @property
@@ -101,10 +106,10 @@ class Score:
 
     def failure(self, bar: Bar) -> str:
         """Why the score refutes recovery, in words; empty if it does not."""
-        rows = zip(self.coordinates, self.floors, self.ceilings, self.certainties, strict=True)
-        for index, (score, floor, ceiling, certainty) in enumerate(rows):
+        rows = zip(self.coordinates, self.hurdles, self.ceilings, self.certainties, strict=True)
+        for index, (score, hurdle, ceiling, certainty) in enumerate(rows):
             where = f"{score:.3f} in coordinate {index + 1}"
-            span = f"{floor:.3f} from other latents and {ceiling:.3f} from all inputs"
+            span = f"{hurdle:.3f} from other latents and {ceiling:.3f} from all inputs"
             if score < bar.threshold:
                 return f"{where} is below {bar.threshold:g}"
             # Half of the shortfall is explained by other inputs, so the regression is not to blame.
@@ -117,7 +122,7 @@ class Score:
         if self.coordinates and math.isnan(self.worst):
             return "has nothing to measure, every target is constant"
         if self.certainty < bar.certainty:
-            return f"{self.average:.3f} says little beyond its floor of {self.floor:.3f}"
+            return f"{self.average:.3f} says little beyond what other latents tell"
         return ""
 
 
@@ -149,7 +154,7 @@ def judge(
 
     >>> def score(floor, ceiling):
     ...     known = {"coordinates": (0.99,), "linear": 0.9, "interval": (0.98, 1.0)}
-    ...     return Score(floors=(floor,), ceilings=(ceiling,), **known)
+    ...     return Score(floors=(floor,), hurdles=(floor,), ceilings=(ceiling,), **known)
     >>> def verdict(score):
     ...     one = {"promised": True, "dimension": 1, "coordinates": 1, "bar": Bar()}
     ...     return str(judge(completeness=score, purity=score, **one)[0])

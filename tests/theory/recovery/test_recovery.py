@@ -84,6 +84,16 @@ def test_dependence_is_neither_recovery_nor_leakage() -> None:
     assert right.as_predicted
 
 
+def test_one_direction_does_not_hold_a_block_of_nearly_equal_latents() -> None:
+    """Every latent has R2 0.98 from their sum, and nothing lies outside the union."""
+    z = latents(2000, 0.99)
+    recovery = measured(z, np.repeat(z.sum(1, keepdims=True), 5, axis=1))
+    union = next(row for row in recovery.blocks if row.dimension == 5)
+    assert union.completeness.worst > 0.95
+    assert union.completeness.floor == pytest.approx(0, abs=0.01)
+    assert union.verdict in (Verdict.MISSED, Verdict.UNDECIDED)
+
+
 def test_scores_against_the_closed_form_of_a_leak() -> None:
     """zhat_b = z_b + z_d, independent: purity 1/2, completeness 1/2, linear as well."""
     z = latents(8000)

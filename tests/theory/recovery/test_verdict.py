@@ -11,6 +11,7 @@ def score(*coordinates: float, floor: float = 0.0, ceiling: float | None = None)
     return Score(
         coordinates=coordinates,
         floors=tuple(floor for _ in coordinates),
+        hurdles=tuple(floor for _ in coordinates),
         ceilings=tuple(value if ceiling is None else ceiling for value in coordinates),
         linear=0.0,
         interval=(0.0, 1.0),
