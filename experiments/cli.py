@@ -8,7 +8,7 @@ import tyro
 from tyro.conf import subcommand
 
 from experiments.commands.bench import Bench
-from experiments.commands.data import DataEmoji
+from experiments.commands.data import DataAudit, DataEmoji
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
 from experiments.commands.train import TrainDigits, TrainEmoji, TrainVectors
@@ -17,7 +17,7 @@ from experiments.run_folder import write_json
 from theory.errors import InputError
 
 Data = Annotated[
-    Annotated[DataEmoji, subcommand("emoji")] | Annotated[None, subcommand("none")],
+    Annotated[DataEmoji, subcommand("emoji")] | Annotated[DataAudit, subcommand("audit")],
     subcommand("data", description="Fetch real data and say what is in them."),
 ]
 Train = Annotated[

@@ -1,5 +1,7 @@
 """How a model is trained: grow the code, prune it, then sharpen it.
 
+0. *Align*, up to `align_until`: every coordinate is open, as in plain CLIP. Towers of images and
+   words need it to find each other at all; towers of vectors do not.
 1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
 2. *Prune*, to the end of `steps`: `budget` is charged to the gates that all captions share, and
    ramps up until `prune_until`. Whole coordinates go, first those that repeat others (C5).
@@ -34,6 +36,7 @@ class TrainConfig:
         budget: nats charged per open coordinate of a caption, to the shared gates only. A
             coordinate that repeats another earns about 0.3 nats where it is open, one that carries
             a dimension of its own about 1.
+        align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full.
         seed: of the initial weights, the batches and the gates.
@@ -52,6 +55,7 @@ class TrainConfig:
     refine_logit_scale: float = 6.0
     sparsity: float = 0.06
     budget: float = 0.36
+    align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
     seed: int = 0
@@ -72,8 +76,8 @@ class TrainConfig:
             "sparsity": (self.sparsity >= 0, "0 or more"),
             "budget": (self.budget >= 0, "0 or more"),
             "prune_until": (
-                0 <= self.prune_from < self.prune_until <= 1,
-                "after prune_from, both between 0 and 1",
+                0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
+                "after prune_from, and that not before align_until, all between 0 and 1",
             ),
             "log_every": (self.log_every >= 1, "at least 1"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),

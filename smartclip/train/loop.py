@@ -18,7 +18,13 @@ from smartclip.objective import modular_contrastive_loss
 from smartclip.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from smartclip.train.config import TrainConfig
 from smartclip.train.log import MetricsLog, training_progress
-from smartclip.train.schedule import learning_rate_factor, logit_scale, pruning, refining
+from smartclip.train.schedule import (
+    aligning,
+    learning_rate_factor,
+    logit_scale,
+    pruning,
+    refining,
+)
 from smartclip.train.source import Source
 from theory.errors import InputError
 
@@ -113,15 +119,17 @@ def _step(
     images, tokens = source.batch(step, config.batch_size, device)
     drawing = None if refining(step, config) else state.generator
     embeddings = model(images, tokens, generator=drawing)
+    masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
+    mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
     contrastive = modular_contrastive_loss(
         embeddings.image,
         embeddings.text,
-        embeddings.mask,
+        mask,
         logit_scale(step, config),
         similarity=config.similarity,
     )
     loss = contrastive
-    if drawing is not None:
+    if masks_learn:
         loss = loss + config.sparsity * embeddings.open_probability.sum(1).mean()
         loss = loss + config.budget * pruning(step, config) * model.expected_size(
             embeddings.open_probability
@@ -132,12 +140,12 @@ def _step(
     if (step + 1) % config.log_every and step + 1 != config.total_steps:
         return {}
     with torch.no_grad():
-        opened = embeddings.mask.mean(0)
+        opened = mask.mean(0)
         return {
             "loss": loss.item(),
             "contrastive": contrastive.item(),
-            "open": embeddings.mask.sum(1).mean().item(),
-            "keep_rate": embeddings.mask.mean().item(),
+            "open": mask.sum(1).mean().item(),
+            "keep_rate": mask.mean().item(),
             "used": model.used_coordinates().sum().item(),
             "dead": (opened == 0).sum().item(),
             "always_on": (opened == 1).sum().item(),

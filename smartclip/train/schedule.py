@@ -10,6 +10,11 @@ SETTLED = 0.1
 REFINED = 0.6
 
 
+def aligning(step: int, config: TrainConfig) -> bool:
+    """Whether every coordinate is open at this step."""
+    return step < config.align_until * config.steps
+
+
 def refining(step: int, config: TrainConfig) -> bool:
     """Whether masks stand still at this step."""
     return step >= config.steps

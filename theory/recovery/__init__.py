@@ -2,6 +2,7 @@
 
 from theory.recovery.controls import comparison, recovery_under_controls
 from theory.recovery.grid import Grid
+from theory.recovery.probe import Probe
 from theory.recovery.recovery import BlockScore, Recovery, block_recovery
 from theory.recovery.ridge import Ridge
 from theory.recovery.seeds import over_seeds
@@ -11,6 +12,7 @@ __all__ = [
     "Bar",
     "BlockScore",
     "Grid",
+    "Probe",
     "Recovery",
     "Ridge",
     "Score",

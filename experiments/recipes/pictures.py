@@ -1,0 +1,72 @@
+"""Train SmartCLIP on pictures with worded captions, from scratch, and plain CLIP beside it."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from smartclip.model import SmartCLIP
+from smartclip.text import Tokenizer
+from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
+from smartclip.train.config import TrainConfig
+
+# A caption that knows nothing predicts the mean of every coordinate, which is 0. Starting near it
+# keeps the first steps from having to unlearn random predictions.
+TEXT_START = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureRecipe:
+    """Everything a run on pictures depends on.
+
+    Attributes:
+        data: which pictures.
+        image: size of the image tower.
+        text_width: W, width of the text tower.
+        text_layers: depth of the text tower.
+        dimension: D, coordinates of the code.
+        train: training of SmartCLIP.
+        clip: training of plain CLIP: the same towers, batches and steps, every coordinate open,
+            cosine similarity.
+    """
+
+    data: Literal["digits", "emoji"]
+    image: ViTConfig
+    text_width: int
+    text_layers: int
+    dimension: int
+    train: TrainConfig
+    clip: TrainConfig
+
+    def model(self, tokenizer: Tokenizer, device: torch.device, *, clip: bool) -> SmartCLIP:
+        """A fresh model; its weights are drawn from the seed of its training."""
+        config = TextConfig(
+            vocabulary=tokenizer.size,
+            context=tokenizer.context,
+            width=self.text_width,
+            layers=self.text_layers,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.train.seed)
+            text_tower = TextTower(config, self.dimension)
+            if not clip:
+                with torch.no_grad():
+                    text_tower.transformer.text_projection.mul_(TEXT_START)
+            model = SmartCLIP(
+                ImageTower(self.image, self.dimension),
+                text_tower,
+                width=text_tower.width,
+                dimension=self.dimension,
+                whiten=not clip,
+                budget=not clip,
+                all_open=clip,
+            )
+        return model.to(device)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def as_clip(train: TrainConfig) -> TrainConfig:
+    """Plain CLIP with the batches, steps and rates of a SmartCLIP training."""
+    return replace(train, similarity="cosine", logit_scale=1 / 0.07, refine_logit_scale=1 / 0.07)
