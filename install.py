@@ -41,7 +41,8 @@ def say(message: str) -> None:
 def succeeds(*command: "str | Path", quiet: bool = False) -> bool:
     """Run a command; True if it succeeded. `quiet` hides what it prints."""
     sink = subprocess.DEVNULL if quiet else None
-    return subprocess.run([str(part) for part in command], stdout=sink, stderr=sink).returncode == 0
+    arguments = [str(part) for part in command]
+    return subprocess.run(arguments, stdout=sink, stderr=sink).returncode == 0  # noqa: S603
 
 
 def must(*command: "str | Path", fix: str) -> None:

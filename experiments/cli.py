@@ -1,13 +1,18 @@
 """The `smartclip` command: captions -> prediction -> training -> measurement -> verdict."""
 
+import io
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from itertools import groupby
 from typing import Annotated
 
 import tyro
 from tyro.conf import subcommand
 
 from experiments.commands.bench import Bench
+from experiments.commands.command import Command
 from experiments.commands.data import DataAudit, DataEmoji
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
@@ -38,13 +43,7 @@ App = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Bad input is one line on stderr and exit code 2."""
-    command = tyro.cli(
-        App,
-        args=arguments,
-        prog="smartclip",
-        description="Say which concept blocks captions identify, train SmartCLIP, and show whether "
-        "it recovered exactly those.",
-    )
+    command = parse(arguments)
     try:
         result = command.run()
         if command.json is not None:
@@ -57,6 +56,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "smartclip: stopped; the same command goes on from the last checkpoint", file=sys.stderr
         )
         sys.exit(130)
+
+
+def parse(arguments: Sequence[str] | None) -> Command:
+    """The command that the arguments describe."""
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return tyro.cli(
+                App,
+                args=arguments,
+                prog="smartclip",
+                description="Say which concept blocks captions identify, train SmartCLIP, and show "
+                "whether it recovered exactly those.",
+            )
+    except SystemExit as stopped:
+        if stopped.code:
+            print(f"smartclip: {one_line(told.getvalue())}", file=sys.stderr)
+        raise
+
+
+def one_line(box: str) -> str:
+    """What tyro frames and explains at length: the complaint, a hint, and where to read more."""
+    bare = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]|-{5,}", "", box).strip()
+    # The title says less than the paragraph below it; frames left blank lines between paragraphs.
+    paragraphs = [
+        " ".join(map(str.strip, lines))
+        for filled, lines in groupby(bare.splitlines()[1:], key=lambda line: bool(line.strip()))
+        if filled
+    ]
+    hints = [text for text in paragraphs[1:-1] if text.startswith("Available")]
+    for text in paragraphs[1:-1]:
+        if meant := re.match(r"Perhaps you meant: (--[\w-]+)", text):
+            hints.append(f"perhaps you meant {meant[1]}")
+    return "; ".join([*paragraphs[:1], *hints, *paragraphs[1:][-1:]])
 
 
 if __name__ == "__main__":

@@ -152,13 +152,13 @@ class PictureResult:
         """The comparison in words, whatever it says."""
         gallery, gain = next(iter(self.gains.items()))
         models = self.retrievals[gallery]
-        ours, clip = (
-            models[name].caption_to_image for name in ("SmartCLIP, masked", "CLIP")
-        )
+        ours, clip = (models[name].caption_to_image for name in ("SmartCLIP, masked", "CLIP"))
         told = (
             "the difference is too small to call"
             if not gain.decided
-            else "SmartCLIP is ahead" if gain.mean > 0 else "plain CLIP is ahead"
+            else "SmartCLIP is ahead"
+            if gain.mean > 0
+            else "plain CLIP is ahead"
         )
         return (
             f"On {gallery}, the right picture is first for {ours.at(1):.1%} of captions with "
@@ -192,8 +192,7 @@ class PictureResult:
                 f"Masks of one kind of caption agree in {self.code.agreement:.1%} of captions.",
             ],
             pictures=[
-                Picture(path=self.folder.figure(name), text=text)
-                for name, text in pictures.items()
+                Picture(path=self.folder.figure(name), text=text) for name, text in pictures.items()
             ],
             tables=[("Retrieval, in percent", self.table())],
             folder=self.folder.path,
@@ -226,9 +225,7 @@ def train_pictures(
     retrievals, gains = {}, {}
     for gallery in data.galleries():
         found = _retrieve(models, recipe, gallery, data.tokenizer)
-        hits = [
-            found[name].caption_to_image for name in ("SmartCLIP, masked", "CLIP")
-        ]
+        hits = [found[name].caption_to_image for name in ("SmartCLIP, masked", "CLIP")]
         retrievals[gallery.name] = found
         gains[gallery.name] = paired_difference(
             hits[0].hits[:, 0],
@@ -294,9 +291,7 @@ def _retrieve(
         scale = settings.refine_logit_scale if settings.refine_steps else settings.logit_scale
         readings = {"SmartCLIP, masked": mask, "SmartCLIP, unmasked": None}
         for reading, opened in (readings if name == "SmartCLIP" else {"CLIP": None}).items():
-            scores = read(
-                image, text, opened, logit_scale=scale, similarity=settings.similarity
-            )
+            scores = read(image, text, opened, logit_scale=scale, similarity=settings.similarity)
             found[reading] = retrieval(scores, gallery.relevant, KS)
     return found
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from simulators.storage import write_atomically
@@ -53,9 +53,7 @@ class Section:
 
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the page, whole or not at all."""
-    environment = Environment(
-        loader=PackageLoader("experiments", "templates"), autoescape=select_autoescape()
-    )
+    environment = Environment(loader=PackageLoader("experiments", "templates"), autoescape=True)
     environment.filters["table"] = _table
     page = environment.get_template("report.html.j2").render(title=title, sections=sections)
     with write_atomically(path) as temporary:

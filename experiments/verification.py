@@ -69,8 +69,7 @@ class Verification:
             good=self.recovery.as_predicted,
             steps=self._story(),
             pictures=[
-                Picture(path=self.folder.figure(name), text=text)
-                for name, text in pictures.items()
+                Picture(path=self.folder.figure(name), text=text) for name, text in pictures.items()
             ],
             tables=[("Every block", table)],
             folder=self.folder.path,

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from simulators.captions import CaptionProcess, Mentions, Weighted
@@ -152,6 +153,34 @@ class World(ABC):
             caption: index into the family.
             text_noise: e_T, how it is said.
         """
+
+    def image_of(self, causes: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n p"]:
+        """g_I on rows [z, e_I] in NumPy, flattened: what `theory.conditions` asks."""
+        rows = torch.from_numpy(np.ascontiguousarray(causes, dtype=np.float64))
+        d = self.family.dimension
+        return self.render(rows[:, :d], rows[:, d:]).double().flatten(1).numpy()
+
+    def text_of(self, causes: Float[np.ndarray, "n c"], caption: int) -> Float[np.ndarray, "n q"]:
+        """g_T( . , m) on rows [z, e_T] in NumPy, m the mask of one caption.
+
+        Raises:
+            InputError: the captions of this world are words.
+        """
+        rows = torch.from_numpy(np.ascontiguousarray(causes, dtype=np.float64))
+        d = self.family.dimension
+        text = self.say(rows[:, :d], torch.full((len(rows),), caption), rows[:, d:])
+        if isinstance(text, list):
+            raise InputError(
+                f"the captions of {type(self).__name__} as vectors",
+                rule="this world speaks in words",
+                fix="read `text` of a batch",
+            )
+        return text.double().numpy()
+
+    def supported(self, z: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """Which rows lie in the support of p(z), by its exact density."""
+        density = self.latents.log_density(torch.from_numpy(np.ascontiguousarray(z)).double())
+        return (density > -torch.inf).numpy()
 
     def sample(
         self,

@@ -1,6 +1,6 @@
 """Which coordinates a caption is about: the mask m^(t) and the coordinates used by any caption.
 
-    m^(t)_k = g_k * b_k(t),      b_k(t) ~ Bernoulli(sigmoid(l_k(t))),   g_k ~ Bernoulli(sigmoid(c_k))
+    m^(t)_k = g_k b_k(t),   b_k(t) ~ Bernoulli(sigmoid(l_k(t))),   g_k ~ Bernoulli(sigmoid(c_k))
 
 The mask network gives the logits l(t); SmartCLIP (CVPR 2025) thresholds them. Here gates are drawn
 at random while training, with straight-through gradients: deterministic gates trained from scratch
@@ -65,10 +65,8 @@ def hard_gate(logits: Tensor) -> Tensor:
 
 
 def bernoulli_gate(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """b ~ Bernoulli(sigmoid(logits)) in {0, 1}, with the gradient of its mean (straight-through)."""
+    """b ~ Bernoulli(sigmoid(logits)) in {0, 1}; its gradient is that of its mean."""
     open_probability = logits.sigmoid()
-    noise = torch.rand(
-        logits.shape, generator=generator, dtype=logits.dtype, device=logits.device
-    )
+    noise = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     drawn = (noise < open_probability).to(logits.dtype)
     return drawn + open_probability - open_probability.detach()

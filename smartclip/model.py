@@ -60,9 +60,7 @@ class SmartCLIP(nn.Module):
         self.all_open = all_open
         self.image_tower = image_tower
         self.text_tower = text_tower
-        self.image_norm = (
-            nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
-        )
+        self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
         self.mask_network = MaskNetwork(width, dimension, heads=heads)
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
         self.shared_logits = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
@@ -71,9 +69,7 @@ class SmartCLIP(nn.Module):
         """z^_I, unmasked."""
         return self.image_norm(self.image_tower(images))
 
-    def encode_text(
-        self, tokens: Tensor
-    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode_text(self, tokens: Tensor) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """z^_T and the hard mask m^(t), as used after training."""
         text, mask_logits = self._read(tokens)
         return text, self._close_unused(hard_gate(mask_logits))

@@ -114,7 +114,9 @@ def modular_contrastive_loss(
     if chunk_size is not None and chunk_size < len(image):
         if chunk_size < 1:
             raise InputError(
-                f"chunk_size {chunk_size}", rule="a chunk has at least one row", fix="pass 1 or more"
+                f"chunk_size {chunk_size}",
+                rule="a chunk has at least one row",
+                fix="pass 1 or more",
             )
         scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
         return _StreamedLoss.apply(image, text, mask, scale, similarity, chunk_size)

@@ -10,9 +10,9 @@ whole, and symbolic generators (`theory.symbolic`) can also answer "holds".
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import combinations, permutations
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
@@ -22,6 +22,7 @@ from scipy.spatial import KDTree
 from theory.captions import CaptionFamily
 from theory.concepts import Block
 from theory.errors import InputError
+from theory.world import Observations, World
 
 Answer = Literal["holds", "fails", "cannot tell"]
 Generator = Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n p"]]
@@ -151,15 +152,17 @@ class NeverSeen:
 
     Attributes:
         what: the combination in words.
-        expected: how often independence would have shown it.
-        point: a latent point [d] that is ruled out with `caption`, if one is known.
+        expected: how often it would have been seen, were it as frequent as what lies beside it; of
+            recombined concepts, how many recombinations cannot occur.
+        point: a latent point [d] that is ruled out (with `caption`, where that is given).
         caption: the number of the caption.
 
     >>> import numpy as np
     >>> family = CaptionFamily.from_captions([["a"], ["b"]])
-    >>> z = np.random.default_rng(0).normal(size=(500, 2))
-    >>> check_support(family, z, (z[:, 0] > 0).astype(int)).witness.what
-    'low z of a [0] with caption 1 (b)'
+    >>> z = np.random.default_rng(0).normal(size=(5000, 2))
+    >>> seen = Observations.of(family, z=z, caption=(z[:, 0] > 0).astype(int))
+    >>> check_support(seen).witness.what
+    'caption 1 (b) with z of a [0] up to -0.0112'
     """
 
     what: str
@@ -174,8 +177,9 @@ class Misaligned:
 
     >>> import numpy as np
     >>> family = CaptionFamily.from_captions([["a"]])
-    >>> z, caption = np.arange(4.0)[:, None], np.zeros(4, dtype=int)
-    >>> check_lossless(family, z, caption, z, -z, np.array([[True]])).witness
+    >>> z = np.arange(4.0)[:, None]
+    >>> seen = Observations.of(family, z=z, caption=np.zeros(4, dtype=int))
+    >>> check_lossless(seen, z, -z, np.array([[True]])).witness
     Misaligned(sample=3, coordinate=0, difference=6.0)
     """
 
@@ -232,9 +236,16 @@ dimensions', witness=None)
     witness: Witness | None = None
 
 
+@runtime_checkable
+class Decided(Protocol):
+    """A generator that decides C1 by itself, such as `theory.symbolic.SymbolicGenerator`."""
+
+    def check(self, *, seed: int = 0) -> Verdict: ...
+
+
 def check_invertible(
-    generator: Generator,
-    points: Float[np.ndarray, "n d"],
+    subject: World | Decided | Generator,
+    points: Float[np.ndarray, "n d"] | None = None,
     *,
     tolerance: float = 1e-7,
     seed: int = 0,
@@ -242,20 +253,24 @@ def check_invertible(
     """C1: g(x) = g(y) implies x = y, and the Jacobian of g has full rank.
 
     Searches for a fold: central differences at the points, then least squares for a second point y
-    of the bounding box with the image of x, from the nearest images and random starts.
+    of the bounding box with the image of x, from the nearest images and random starts. Of a world,
+    g_I is searched on [z, e_I], then g_T( . , m) on [z_{B(m)}, e_T] for every caption.
 
     Args:
-        generator: g, [n, d] -> [n, p], in double precision.
-        points: samples of the domain [n, d]; their bounding box is searched.
+        subject: a world; a symbolic generator, which decides by itself; or a function
+            [n, d] -> [n, p] in double precision.
+        points: samples of the domain [n, d] of a function; their bounding box is searched. A world
+            samples its own and a symbolic generator knows its domain.
         tolerance: images closer than this, relative to their spread, count as equal.
-        seed: of the random starts.
+        seed: of the samples and the random starts.
 
     Returns:
-        "fails" with the two points that collide or the point where the rank drops, else "cannot
-        tell".
+        "fails" with the two points that collide or the point where the rank drops. "holds" for a
+        symbolic generator whose injectivity is proved. Else "cannot tell", also for a world whose
+        latents are discrete: there C1 has no open domain to speak of.
 
     Raises:
-        InputError: points that are not finite, or fewer than two.
+        InputError: points that are not finite, fewer than two, or given without a function.
 
     Source: SmartCLIP, CVPR 2025, Condition 4.2-i.
 
@@ -266,6 +281,82 @@ def check_invertible(
     >>> check_invertible(lambda z: z**3 + z, points).answer
     'cannot tell'
     """
+    if not isinstance(subject, World | Decided):
+        if points is None:
+            raise InputError(
+                "a function without points",
+                rule="a function is searched between samples of its domain",
+                fix="give points [n, d], or a world",
+            )
+        return _search(subject, points, lambda rows: np.ones(len(rows), bool), tolerance, seed)
+    if points is not None:
+        raise InputError(
+            "points beside a world or a symbolic generator",
+            rule="these know their own domain",
+            fix="leave points out",
+        )
+    if isinstance(subject, Decided):
+        return subject.check(seed=seed)
+    return _world_invertible(subject, tolerance, seed)
+
+
+def _world_invertible(world: World, tolerance: float, seed: int) -> Verdict:
+    seen = Observations.from_world(world, FEW, seed=seed)
+    discrete = _discrete(seen)
+    if discrete is not None:
+        return Verdict(
+            condition="C1",
+            answer="cannot tell",
+            reason=f"{discrete.what} never occurs, and C1 speaks of generators on an open domain",
+        )
+    d = seen.family.dimension
+
+    def known(rows: Float[np.ndarray, "n c"]) -> Bool[np.ndarray, " n"]:
+        return world.supported(rows[:, :d])
+
+    causes = np.hstack([seen.z, seen.image_noise])
+    found = _search(world.image_of, causes, known, tolerance, seed)
+    if found.answer == "fails":
+        return replace(found, reason=f"image: {found.reason}")
+    for index, block in enumerate(seen.family.captions):
+        open_ = np.zeros(d + seen.text_noise.shape[1], dtype=bool)
+        open_[seen.family.space.columns(block)] = open_[d:] = True
+        causes = np.hstack([seen.z, seen.text_noise])[:, open_]
+
+        def said(
+            rows: Float[np.ndarray, "n c"],
+            open_: Bool[np.ndarray, " e"] = open_,
+            index: int = index,
+        ) -> Float[np.ndarray, "n q"]:
+            return world.text_of(_spread(rows, open_), index)
+
+        found = _search(said, causes, lambda rows: np.ones(len(rows), bool), tolerance, seed)
+        if found.answer == "fails":
+            witness = found.witness
+            if isinstance(witness, Collision):
+                pair = _spread(np.stack([witness.first, witness.second]), open_)
+                witness = replace(witness, first=pair[0], second=pair[1], caption=index)
+            elif isinstance(witness, Flat):
+                pair = _spread(np.stack([witness.point, witness.direction]), open_)
+                witness = replace(witness, point=pair[0], direction=pair[1])
+            reason = f"caption {index} ({_names(seen.family, block)}): {found.reason}"
+            return replace(found, reason=reason, witness=witness)
+    return Verdict(
+        condition="C1",
+        answer="cannot tell",
+        reason=f"no fold found in the image or in {len(seen.family.captions)} captions; samples "
+        "cannot prove injectivity",
+    )
+
+
+def _search(
+    generator: Generator,
+    points: Float[np.ndarray, "n d"],
+    inside: Callable[[Float[np.ndarray, "n d"]], Bool[np.ndarray, " n"]],
+    tolerance: float,
+    seed: int,
+) -> Verdict:
+    """Two points of the domain with one image, or a point where the rank drops."""
     _finite(points, "the points")
     if len(points) < 2:
         raise InputError(
@@ -274,6 +365,7 @@ def check_invertible(
     rng = np.random.default_rng(seed)
     low, high = points.min(axis=0), points.max(axis=0)
     width = np.maximum(high - low, 1e-12)
+    middle = (low + high) / 2
     images = generator(points)
     _finite(images, "the generator's values")
     spread = float(images.std()) or 1.0
@@ -290,10 +382,17 @@ def check_invertible(
         ) -> Float[np.ndarray, " p"]:
             return (generator(y[None])[0] - target) / spread
 
+        def slope(y: Float[np.ndarray, " d"]) -> Float[np.ndarray, "p d"]:
+            # One call for all columns; steps point inwards, for outside g may not be defined.
+            step = 1e-7 * np.where(y < middle, width, -width)
+            images = generator(np.vstack([y, y + np.diag(step)]))
+            return ((images[1:] - images[0]) / step[:, None]).T / spread
+
         for start in starts:
             found = least_squares(
                 miss,
                 np.clip(start, low + 1e-9 * width, high - 1e-9 * width),
+                jac=slope,
                 bounds=(low - 1e-9 * width, high + 1e-9 * width),
                 xtol=1e-14,
                 ftol=1e-14,
@@ -302,7 +401,7 @@ def check_invertible(
             )
             distance = float(np.max(np.abs(found.fun)))
             apart = float(np.max(np.abs(found.x - anchor) / width))
-            if distance < tolerance and apart > 0.01:
+            if distance < tolerance and apart > 0.01 and inside(np.stack([anchor, found.x])).all():
                 return Verdict(
                     condition="C1",
                     answer="fails",
@@ -328,67 +427,78 @@ def check_invertible(
 
 
 def check_support(
-    family: CaptionFamily,
-    z: Num[np.ndarray, "n d"],
-    caption: Int[np.ndarray, " n"],
+    subject: World | Observations,
     *,
-    image_noise: Num[np.ndarray, "n a"] | None = None,
-    text_noise: Num[np.ndarray, "n b"] | None = None,
-    supported: Callable[[Num[np.ndarray, "n d"]], Bool[np.ndarray, " n"]] | None = None,
-    enough: float = 30.0,
+    supported: Callable[[Float[np.ndarray, "n d"]], Bool[np.ndarray, " n"]] | None = None,
+    steepest: float = 20.0,
+    level: float = 0.001,
     seed: int = 0,
 ) -> Verdict:
-    """C2: supp p(z, m, e_I, e_T) = Z_1 x ... x Z_K x C x E_I x E_T.
+    """C2: supp p(z, m, e_I, e_T) = Z_1 x ... x Z_K x C x E_I x E_T, each Z_k open.
 
-    With `supported`, concepts are recombined across samples and each combination is put to it: an
-    exact refutation. With samples alone, a half of one variable (its middle tenth left out) that
-    never meets a half of another, or a caption, refutes; a gap of another shape is missed, and a
-    dependence so strong that the halves never meet looks like a gap.
+    Two searches. *Recombination*: where the support of p(z) is known, concepts are mixed across
+    samples, and a mixture outside the support refutes exactly. *Holes*: each coordinate of z and of
+    the noises is cut into strips of equal probability; then within each caption, and within each
+    quarter and sixteenth of each other variable, an interval of one strip with c samples, next to
+    an empty interval of four strips, refutes if
+
+        tests * (1 + 4 / steepest)^-c <= level.
+
+    Why that bounds false alarms: let the one be at most `steepest` times as dense as the other. Of
+    c samples in both together, all fall into the first with probability (1 + 4 / steepest)^-c at
+    most; the factor `tests` pays for looking everywhere (Bonferroni). So any dependence is allowed
+    that is not that steep: correlated latents, and captions that depend on z, do not refute. Power:
+    strips are as narrow as the samples allow, some 170 in each; a hole is found if it is five
+    strips wide and ends sharply. For a caption with weight p(m) that is a share 800 / (n p(m)) of
+    the law of a coordinate: 0.024 for one of three captions and n = 100,000.
 
     Args:
-        family: the captions, with the layout of z.
-        z: latents.
-        caption: index into `family.captions`.
-        image_noise: e_I.
-        text_noise: e_T.
-        supported: whether points lie in the support of p(z).
-        enough: how often independence must have shown a combination for its absence to count.
-        seed: of the recombination.
+        subject: a world, of which 100,000 samples are taken, or observations.
+        supported: which points lie in the support of p(z); a world knows. Without it concepts are
+            also searched for holes against each other.
+        steepest: how many times denser than the four strips beside it one strip may be.
+        level: probability of any false alarm among the holes.
+        seed: of the samples and of the recombination.
 
     Returns:
         "fails" with what is never seen, else "cannot tell".
 
     Raises:
-        InputError: shapes that do not fit, values that are not finite, a caption out of range.
+        InputError: a `steepest` or `level` out of range.
 
-    Source: SmartCLIP, CVPR 2025, Condition 4.2-ii; sharpened here.
+    Source: SmartCLIP, CVPR 2025, Condition 4.2-ii; sharpened, and the test derived, here.
 
     >>> import numpy as np
     >>> family = CaptionFamily.from_captions([["a"], ["b"]])
     >>> rng = np.random.default_rng(0)
-    >>> z = np.abs(rng.normal(size=(1000, 2))) * rng.choice([-1, 1], size=(1000, 1))
-    >>> check_support(family, z, rng.integers(0, 2, 1000)).answer
+    >>> z = np.abs(rng.normal(size=(5000, 2))) * rng.choice([-1, 1], size=(5000, 1))
+    >>> seen = Observations.of(family, z=z, caption=rng.integers(0, 2, 5000))
+    >>> check_support(seen).answer
     'fails'
     """
-    _finite(z, "z")
-    if z.shape[1] != family.dimension or len(caption) != len(z):
+    if steepest < 1 or not 0 < level < 1:
         raise InputError(
-            f"z has shape {z.shape} and {len(caption)} captions",
-            rule=f"the family has {family.dimension} latent dimensions and each sample a caption",
-            fix=f"give z [n, {family.dimension}] and caption [n]",
+            f"steepest={steepest}, level={level}",
+            rule="densities are compared by a factor of at least 1, and a level is a probability",
+            fix="give for example steepest=20, level=0.001",
         )
-    if caption.size and (caption.min() < 0 or caption.max() >= len(family.captions)):
-        raise InputError(
-            f"captions run from {caption.min()} to {caption.max()}",
-            rule="caption is an index into family.captions",
-            fix=f"use 0 to {len(family.captions) - 1}",
+    if isinstance(subject, World):
+        few = Observations.from_world(subject, FEW, seed=seed)
+        supported = supported or subject.supported
+    else:
+        few = subject
+    gap = _discrete(few)
+    if gap is not None:
+        return Verdict(
+            condition="C2", answer="fails", reason=f"{gap.what} never occurs", witness=gap
         )
+    seen = few if few is subject else Observations.from_world(subject, MANY, seed=seed)
     if supported is not None:
         rng = np.random.default_rng(seed)
-        mixed = z.copy()
-        for concept in family.concepts:
-            columns = family.space.columns([concept])
-            mixed[:, columns] = z[rng.permutation(len(z))][:, columns]
+        mixed = seen.z.copy()
+        for concept in seen.family.concepts:
+            columns = seen.family.space.columns([concept])
+            mixed[:, columns] = seen.z[rng.permutation(len(seen))][:, columns]
         outside = np.flatnonzero(~supported(mixed))
         if len(outside):
             return Verdict(
@@ -401,53 +511,189 @@ def check_support(
                     point=mixed[outside[0]],
                 ),
             )
+    return _without_holes(seen, apart=supported is None, steepest=steepest, level=level)
+
+
+FEW, MANY = 400, 100_000
+PARTS = 4
+HOLE = 4
+ROWS = (4, 16)
+COARSE = 16
+LARGEST = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Variable:
+    """One coordinate of z or of a noise; `group` holds those that need not form a product."""
+
+    group: str
+    name: str
+    values: Float[np.ndarray, " n"]
+    rank: Int[np.ndarray, " n"]
+    column: int | None
+
+    @classmethod
+    def of(
+        cls, group: str, name: str, values: Float[np.ndarray, " n"], column: int | None = None
+    ) -> "_Variable":
+        rank = np.empty(len(values), dtype=np.int64)
+        rank[np.argsort(values, kind="stable")] = np.arange(len(values))
+        return cls(group=group, name=name, values=values, rank=rank, column=column)
+
+    def cut(self, parts: int) -> Int[np.ndarray, " n"]:
+        """The part of each sample when the law is cut into parts of equal probability."""
+        return self.rank * parts // len(self.rank)
+
+    def span(self, within: Bool[np.ndarray, " n"]) -> tuple[float, str]:
+        """A value in the middle of a part, and the part in words."""
+        low, high = self.values[within].min(), self.values[within].max()
+        middle = float(np.median(self.values[within]))
+        if self.rank[within].min() == 0:
+            return middle, f"{self.name} up to {high:.3g}"
+        if self.rank[within].max() == len(self.rank) - 1:
+            return middle, f"{self.name} from {low:.3g}"
+        return middle, f"{self.name} from {low:.3g} to {high:.3g}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Hole:
+    """Empty cuts of `variable` among the samples of one row, and how many lie beside them."""
+
+    beside: int
+    variable: _Variable
+    other: _Variable | None
+    rows: int
+    row: int
+    cuts: int
+    first: int
+    last: int
+
+    def witness(self, seen: Observations) -> NeverSeen:
+        cut = self.variable.cut(self.cuts)
+        within = (self.first <= cut) & (cut <= self.last)
+        middle, words = self.variable.span(within)
+        expected = self.beside * (self.last - self.first + 1) / PARTS
+        point = None
+        if self.other is None:
+            if self.variable.column is not None:
+                nearest = np.abs(np.where(within, self.variable.values, np.inf) - middle).argmin()
+                point = seen.z[nearest]
+            block = seen.family.captions[self.row]
+            what = f"caption {self.row} ({_names(seen.family, block)}) with {words}"
+            return NeverSeen(what=what, expected=expected, point=point, caption=self.row)
+        row = self.other.cut(self.rows) == self.row
+        if self.variable.column is not None and self.other.column is not None:
+            point = seen.z[np.flatnonzero(row)[0]].copy()
+            point[self.variable.column] = middle
+        what = f"{self.other.span(row)[1]} with {words}"
+        return NeverSeen(what=what, expected=expected, point=point)
+
+
+def _without_holes(seen: Observations, *, apart: bool, steepest: float, level: float) -> Verdict:
+    """The search for holes; concepts against each other only if `apart`."""
     variables = [
-        (f"concept {concept}", f"z of {concept} [{number}]", z[:, column])
-        for concept in family.concepts
-        for number, column in enumerate(family.space.columns([concept]))
+        _Variable.of(f"concept {concept}", f"z of {concept} [{number}]", seen.z[:, column], column)
+        for concept in seen.family.concepts
+        for number, column in enumerate(seen.family.space.columns([concept]))
     ]
-    for label, noise in (("the image noise", image_noise), ("the text noise", text_noise)):
-        if noise is not None:
-            _finite(noise, label)
-            variables += [(label, f"{label} [{i}]", column) for i, column in enumerate(noise.T)]
-    # Each event: the variable it is about, what it says, when it happens.
-    events: list[tuple[str, str, Bool[np.ndarray, " n"]]] = []
-    for group, name, values in variables:
-        low, high = np.quantile(values, [0.45, 0.55])
-        # Values may be tied: each of them is low, high or in the gap between.
-        above = (values > low) & (values >= high)
-        events += [(group, f"low {name}", values <= low), (group, f"high {name}", above)]
-    said = [
-        ("caption", f"caption {index} ({_names(family, block)})", caption == index)
-        for index, block in enumerate(family.captions)
+    for label, noise in (("image", seen.image_noise), ("text", seen.text_noise)):
+        for number, column in enumerate(noise.T):
+            variables.append(_Variable.of(label, f"the {label} noise [{number}]", column))
+    slices: list[tuple[_Variable, _Variable | None, int]] = [
+        (variable, None, len(seen.family.captions)) for variable in variables
     ]
-    for (group, what, one), (other_group, other_what, other) in combinations([*events, *said], 2):
-        expected = float(one.mean() * other.sum())
-        if group != other_group and expected >= enough and not np.any(one & other):
-            ruled_out = other_group == "caption" and group.startswith("concept")
-            return Verdict(
-                condition="C2",
-                answer="fails",
-                reason=f"{what} never meets {other_what}, independence would show it "
-                f"{expected:.0f} times",
-                witness=NeverSeen(
-                    what=f"{what} with {other_what}",
-                    expected=expected,
-                    point=z[np.flatnonzero(one)[0]] if ruled_out else None,
-                    caption=[name for _, name, _ in said].index(other_what) if ruled_out else None,
-                ),
-            )
+    slices += [
+        (one, other, rows)
+        for one, other in permutations(variables, 2)
+        if one.group != other.group and (apart or one.column is None or other.column is None)
+        for rows in ROWS
+    ]
+    # Strips are half as full again as a test for a hundred thousand places demands.
+    full = 1.5 * np.log(1e5 / level) / np.log1p(HOLE / steepest)
+    tests, worst = 1, None
+    for variable, other, rows in slices:
+        row_of = seen.caption if other is None else other.cut(rows)
+        # A row has its own number of strips: the denser it is somewhere, the more. A strong
+        # dependence crowds its samples, and coarse strips would make its slope look like a step.
+        coarse = np.bincount(row_of * COARSE + variable.cut(COARSE), minlength=rows * COARSE)
+        peak = COARSE * coarse.reshape(rows, COARSE).max(axis=1)
+        strips = np.clip(peak / full, 0, LARGEST).astype(int)
+        for count in np.unique(strips[strips > HOLE]):
+            chosen = np.flatnonzero(strips == count)
+            number = np.full(rows, -1)
+            number[chosen] = np.arange(len(chosen))
+            at = number[row_of]
+            cuts = int(count) * PARTS
+            cell = (at * cuts + variable.cut(cuts))[at >= 0]
+            table = np.bincount(cell, minlength=len(chosen) * cuts).reshape(len(chosen), cuts)
+            tests += 2 * table.size
+            for turned in (False, True):
+                beside = _beside(table[:, ::-1] if turned else table)
+                row, start = map(int, np.unravel_index(int(beside.argmax()), beside.shape))
+                if beside[row, start] <= (worst.beside if worst else 0):
+                    continue
+                taken = np.flatnonzero(table[row, ::-1] if turned else table[row])
+                last = int(taken[taken >= start].min(initial=cuts)) - 1
+                first, last = (cuts - 1 - last, cuts - 1 - start) if turned else (start, last)
+                worst = _Hole(
+                    beside=int(beside[row, start]),
+                    variable=variable,
+                    other=other,
+                    rows=rows,
+                    row=int(chosen[row]),
+                    cuts=cuts,
+                    first=first,
+                    last=last,
+                )
+    enough = int(np.ceil(np.log(tests / level) / np.log1p(HOLE / steepest)))
+    if worst is None or worst.beside < enough:
+        return Verdict(
+            condition="C2",
+            answer="cannot tell",
+            reason=f"no missing combination in {len(seen):,} samples; a hole can hide if it is "
+            f"narrow, or if fewer than {enough} samples lie in a strip beside it",
+        )
+    witness = worst.witness(seen)
     return Verdict(
         condition="C2",
-        answer="cannot tell",
-        reason=f"no missing combination found in {len(z)} samples; a finer gap can hide",
+        answer="fails",
+        reason=f"{witness.what} never occurs; if it were as frequent as what lies beside it, it "
+        f"would have occurred {witness.expected:,.0f} times",
+        witness=witness,
     )
 
 
+def _beside(table: Int[np.ndarray, "r q"]) -> Int[np.ndarray, "r q"]:
+    """At each cut where a hole begins, the count of the strip on its left; elsewhere 0."""
+    summed = np.cumsum(np.pad(table, ((0, 0), (1, 0))), axis=1)
+    wide = PARTS * HOLE
+    found = np.zeros(table.shape, dtype=np.int64)
+    last = table.shape[1] - wide + 1
+    empty = summed[:, wide:] == summed[:, :-wide]
+    left = summed[:, PARTS:last] - summed[:, : last - PARTS]
+    found[:, PARTS:last] = np.where(empty[:, PARTS:], left, 0)
+    return found
+
+
+def _discrete(seen: Observations) -> NeverSeen | None:
+    """The first coordinate of z that takes few values, and a point between two of them."""
+    for concept in seen.family.concepts:
+        for number, column in enumerate(seen.family.space.columns([concept])):
+            values, counts = np.unique(seen.z[:, column], return_counts=True)
+            if len(values) > len(seen) // 10:
+                continue
+            name, point = f"z of {concept} [{number}]", seen.z[0].copy()
+            if len(values) == 1:
+                what, point[column] = f"{name} other than {values[0]:.3g}", values[0] + 1
+            else:
+                what = f"{name} between {values[0]:.3g} and {values[1]:.3g}"
+                point[column] = values[:2].mean()
+            return NeverSeen(what=what, expected=float(counts[0]), point=point)
+    return None
+
+
 def check_lossless(
-    family: CaptionFamily,
-    z: Num[np.ndarray, "n d"],
-    caption: Int[np.ndarray, " n"],
+    seen: Observations,
     image_code: Float[np.ndarray, "n D"],
     text_code: Float[np.ndarray, "n D"],
     masks: Bool[np.ndarray, "m D"],
@@ -457,10 +703,8 @@ def check_lossless(
     """C3: z^_I * m^ = f_T(t), and for every m the open coordinates determine z_{B(m)}.
 
     Args:
-        family: the captions, with the layout of z.
-        z: latents.
-        caption: index into `family.captions`.
-        image_code: z^_I.
+        seen: latents and captions.
+        image_code: z^_I, a row for each of `seen`.
         text_code: f_T(t); only its open coordinates are read.
         masks: coordinates that each caption opens.
         tolerance: differences up to this, relative to the spread of the code, are none.
@@ -477,13 +721,20 @@ def check_lossless(
     >>> import numpy as np
     >>> family = CaptionFamily.from_captions([["a"]])
     >>> z = np.linspace(-1, 1, 101)[:, None]
-    >>> caption, masks = np.zeros(101, dtype=int), np.array([[True]])
-    >>> check_lossless(family, z, caption, np.abs(z), np.abs(z), masks).answer
+    >>> seen = Observations.of(family, z=z, caption=np.zeros(101, dtype=int))
+    >>> check_lossless(seen, np.abs(z), np.abs(z), np.array([[True]])).answer
     'fails'
     """
+    family, z, caption = seen.family, seen.z, seen.caption
     _masks(family, masks)
-    for given, name in ((z, "z"), (image_code, "the image code"), (text_code, "the text code")):
+    for given, name in ((image_code, "the image code"), (text_code, "the text code")):
         _finite(given, name)
+        if given.shape != (len(seen), masks.shape[1]):
+            raise InputError(
+                f"{name} has shape {given.shape}",
+                rule="each row has one code, as wide as the masks",
+                fix=f"give [{len(seen)}, {masks.shape[1]}]",
+            )
     spread = float(image_code.std()) or 1.0
     difference = np.abs(np.where(masks[caption], image_code - text_code, 0.0))
     sample, coordinate = np.unravel_index(int(difference.argmax()), difference.shape)
@@ -658,3 +909,12 @@ def _point(values: Num[np.ndarray, " d"]) -> str:
 
 def _names(family: CaptionFamily, block: Block) -> str:
     return ", ".join(str(name) for name in family.space.ordered(block))
+
+
+def _spread(
+    rows: Float[np.ndarray, "n o"], open_: Bool[np.ndarray, " e"]
+) -> Float[np.ndarray, "n e"]:
+    """The rows with zeros where a caption is silent."""
+    full = np.zeros((len(rows), len(open_)))
+    full[:, open_] = rows
+    return full

@@ -34,9 +34,7 @@ class Demo(Command):
         console = Console(highlight=False)
         device = choose_device(self.device)
         console.rule("1 of 2: simulated latents")
-        vectors = verify_run(
-            verify.Verify(seed=self.seed).recipe(), self.out, device=device
-        )
+        vectors = verify_run(verify.Verify(seed=self.seed).recipe(), self.out, device=device)
         verify.tell(console, vectors)
         console.rule("2 of 2: real handwriting, worded captions")
         scenes = train_pictures(digits(seed=self.seed), self.out, device=device)

@@ -62,7 +62,7 @@ class Verify(Command):
             share = train.refine_steps / train.steps
             train = replace(train, steps=self.steps, refine_steps=round(share * self.steps))
         if self.captions is None:
-            captions, sizes = DEMO_CAPTIONS, {name: DEMO_SIZE for name in "01234"}
+            captions, sizes = DEMO_CAPTIONS, dict.fromkeys("01234", DEMO_SIZE)
         else:
             captions, sizes = tuple(map(tuple, parse_captions(self.captions))), {}
         if self.sizes is not None:

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.figures.contact import contact_sheet
+from experiments.figures.contact import Row, contact_sheet
 from experiments.pictures import Gallery, Labelled
-from experiments.recipes.pictures import PictureRecipe, as_clip
+from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
 from simulators import DigitWorld
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
-from smartclip.train.config import TrainConfig
 from smartclip.train.source import Source
 from theory import CaptionFamily
 
@@ -25,7 +24,7 @@ MEASURE_SEED = 1_000_003
 
 def digits(*, seed: int = 0) -> PictureRecipe:
     """The demo on real handwriting."""
-    train = TrainConfig(seed=seed)
+    train = from_scratch(seed=seed, steps=1000)
     return PictureRecipe(
         data="digits",
         image=ViTConfig(image_size=20, patch=10, width=64, layers=2),
@@ -95,4 +94,15 @@ class DigitPictures:
     def sheet(self) -> Any:
         batch = self.test.sample(8, seed=0)
         pixels = (255 * (1 - batch.image[:, 0])).to(torch.uint8).numpy()
-        return contact_sheet(np.repeat(pixels[..., None], 3, axis=3), batch.text)
+        rows = [
+            Row(
+                images=[np.repeat(picture[..., None], 3, axis=2)],
+                captions=[(text, sorted(self.family.captions[kind]))],
+            )
+            for picture, text, kind in zip(
+                pixels, batch.text, batch.caption.tolist(), strict=True
+            )
+        ]
+        return contact_sheet(
+            rows, self.family.concepts, title="Each caption mentions two of the four digits"
+        )

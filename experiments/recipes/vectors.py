@@ -10,7 +10,7 @@ from simulators.latents import Gaussian
 from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
-from theory import CaptionFamily
+from theory import CaptionFamily, InputError
 
 # Five concepts of two dimensions, none of them alone in any caption. Every pair of captions but
 # the last shares exactly one concept, so that each of the five is an intersection.
@@ -41,6 +41,14 @@ class VectorRecipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: int = 4096
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dimension is not None and self.dimension < 1:
+            raise InputError(
+                f"dimension = {self.dimension}",
+                rule="a code has at least one coordinate",
+                fix="give 1 or more, or leave it out for twice the dimensions of the latents",
+            )
 
     def family(self) -> CaptionFamily:
         """C, with its sizes."""

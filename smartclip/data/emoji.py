@@ -345,9 +345,11 @@ def _read(
 def _build(folder: Path) -> None:
     """Fetch the packages, read the wanted members, store one file."""
     packages = (WORDS, *IMAGES.values())
+    console = Console(stderr=True)
     with (
         tempfile.TemporaryDirectory(prefix="emoji-", dir=folder) as temporary,
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        # Without a terminal a bar is an empty line, and an error has to be the only one.
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("fetching emoji", total=sum(each.size for each in packages))
         archives: dict[str, Path] = {}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,7 @@ def _hidden_layers(inputs: int, config: MLPConfig) -> nn.Sequential:
     widths = [inputs, *[config.width] * config.depth]
     layers = [
         layer
-        for before, after in zip(widths, widths[1:], strict=False)
+        for before, after in pairwise(widths)
         # Smooth, because the statements ask for a smooth invertible code (C1).
         for layer in (nn.Linear(before, after), nn.SiLU())
     ]

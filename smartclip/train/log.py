@@ -62,7 +62,8 @@ class TrainingProgress:
         due = step * self.LINES // self.total
         if not self.console.is_terminal and due > self.announced:
             self.announced = due
-            self.console.print(f"  {self.label}: step {step} of {self.total}, {status}")
+            line = f"  {self.label}: step {step} of {self.total}, {status}"
+            self.console.print(line, soft_wrap=True)
 
 
 @contextmanager

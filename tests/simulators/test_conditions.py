@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from simulators import VectorWorld
+from simulators import DigitWorld, SceneWorld, VectorWorld
 from simulators.breaks import Folded, Quantised, RankLoss, Saturated
 from simulators.captions import Contradicting, Hallucinating, ValueDependent, Weighted
-from simulators.latents import SharedSign
-from simulators.marginals import Normal
+from simulators.latents import Flow, Gaussian, GaussianCopula, SharedSign
+from simulators.marginals import Laplace, Normal
 from simulators.mixings import Smooth
 from theory.captions import CaptionFamily
 from theory.conditions import (
@@ -25,18 +25,10 @@ from theory.conditions import (
     check_support,
 )
 from theory.recovery.encoders import known_encoders
+from theory.world import Observations
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["b", "c"], ["a", "c"]])
 N = 3000
-
-
-def generator(world):
-    return lambda x: world.truth.image(torch.from_numpy(x)).numpy()
-
-
-def causes(world, n=400):
-    batch = world.sample(n, seed=0)
-    return torch.cat([batch.z, batch.image_noise], dim=1).double().numpy()
 
 
 @pytest.mark.parametrize(
@@ -47,62 +39,89 @@ def test_c1_fails_exactly_where_the_mixing_is_broken(kind, degree):
     world = VectorWorld(
         FAMILY, image_noise=1, image_mixing=kind(Smooth(4), degree=degree), text_noise=1
     )
-    verdict = check_invertible(generator(world), causes(world))
+    verdict = check_invertible(world)
     if degree == 0:
         assert verdict.answer == "cannot tell"
         return
     assert verdict.answer == "fails"
-    g = generator(world)
-    if isinstance(verdict.witness, Collision):
-        first, second = verdict.witness.first, verdict.witness.second
-        assert np.abs(first - second).max() > 0.01
-        np.testing.assert_allclose(g(first[None]), g(second[None]), atol=1e-5)
+    assert verdict.reason.startswith("image: ")
+    assert_lost(verdict.witness, world.image_of)
+
+
+def test_c1_fails_where_a_caption_folds():
+    world = VectorWorld(FAMILY, text_mixing=Folded(Smooth(8), degree=0.5))
+    verdict = check_invertible(world)
+    assert verdict.answer == "fails"
+    assert verdict.reason.startswith("caption ")
+    assert isinstance(verdict.witness, Collision)
+    caption = verdict.witness.caption
+    silent = np.setdiff1d(np.arange(3), FAMILY.space.columns(FAMILY.captions[caption]))
+    assert not verdict.witness.first[silent].any()
+    assert_lost(verdict.witness, lambda causes: world.text_of(causes, caption))
+
+
+def assert_lost(witness, g):
+    if isinstance(witness, Collision):
+        assert np.abs(witness.first - witness.second).max() > 0.01
+        np.testing.assert_allclose(g(witness.first[None]), g(witness.second[None]), atol=1e-5)
     else:
-        assert isinstance(verdict.witness, Flat)
-        step = 1e-4 * verdict.witness.direction
-        np.testing.assert_allclose(
-            g(verdict.witness.point[None] + step), g(verdict.witness.point[None]), atol=1e-6
-        )
+        assert isinstance(witness, Flat)
+        moved = witness.point[None] + 1e-4 * witness.direction
+        np.testing.assert_allclose(g(moved), g(witness.point[None]), atol=1e-6)
 
 
-def support(world):
-    batch = world.sample(N, seed=0)
-    law = world.latents
-    return check_support(
-        world.family,
-        batch.z.double().numpy(),
-        batch.caption.numpy(),
-        image_noise=batch.image_noise.double().numpy(),
-        text_noise=batch.text_noise.double().numpy(),
-        supported=lambda z: (law.log_density(torch.from_numpy(z)) > -np.inf).numpy(),
-    )
-
-
-@pytest.mark.parametrize("degree", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("degree", [0.0, 0.05, 0.5, 1.0])
 def test_c2_fails_where_two_concepts_share_a_sign(degree):
     latents = SharedSign([Normal()] * 3, degree=degree)
-    verdict = support(VectorWorld(FAMILY, latents=latents))
+    world = VectorWorld(FAMILY, latents=latents)
+    verdict = check_support(world)
     assert verdict.answer == ("fails" if degree else "cannot tell")
     if degree:
         assert isinstance(verdict.witness, NeverSeen)
-        point = torch.from_numpy(verdict.witness.point)[None]
-        assert latents.log_density(point).item() == -np.inf
+        assert not world.supported(verdict.witness.point[None]).any()
 
 
-@pytest.mark.parametrize("degree", [0.0, 0.95, 1.0])
+@pytest.mark.parametrize("degree", [0.0, 0.2, 0.5, 1.0])
 def test_c2_fails_where_values_choose_the_caption(degree):
-    verdict = support(VectorWorld(ValueDependent(FAMILY, degree=degree)))
+    world = VectorWorld(ValueDependent(FAMILY, degree=degree))
+    verdict = check_support(world)
     assert verdict.answer == ("fails" if degree else "cannot tell")
     if degree:
-        assert "caption" in verdict.reason
+        assert isinstance(verdict.witness, NeverSeen)
+        rank = world.latents.rank(torch.from_numpy(verdict.witness.point[None])).item()
+        second = verdict.witness.caption == 2
+        assert (rank < degree / 2) if second else (degree / 2 <= rank < degree)
 
 
-@pytest.mark.parametrize("degree", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("degree", [0.0, 0.1, 0.5, 1.0])
 def test_c2_fails_where_the_noise_is_shared(degree):
-    verdict = support(VectorWorld(FAMILY, shared_noise=degree))
+    verdict = check_support(VectorWorld(FAMILY, shared_noise=degree))
     assert verdict.answer == ("fails" if degree else "cannot tell")
     if degree:
-        assert "noise" in verdict.reason
+        assert "image noise" in verdict.reason
+        assert "text noise" in verdict.reason
+
+
+def test_c2_raises_no_false_alarm_where_it_holds():
+    """Level 0.001 each, on worlds with dependence of several kinds."""
+    laws = [
+        (Gaussian(3, dependence=0.9), 2),
+        (GaussianCopula([Laplace()] * 3, dependence=0.8), 2),
+        (Flow(3), 1),
+        (None, 5),
+    ]
+    for law, seeds in laws:
+        for seed in range(seeds):
+            assert check_support(VectorWorld(FAMILY, latents=law), seed=seed).answer != "fails"
+
+
+@pytest.mark.parametrize("world", [DigitWorld, SceneWorld])
+def test_discrete_worlds_have_no_open_domain(world):
+    assert check_invertible(world()).answer == "cannot tell"
+    verdict = check_support(world())
+    assert verdict.answer == "fails"
+    assert "between 0 and 1" in verdict.reason
+    assert not world().supported(verdict.witness.point[None]).any()
 
 
 @pytest.mark.parametrize("process", [Contradicting, Hallucinating])
@@ -113,9 +132,7 @@ def test_c3_fails_for_the_true_code_where_captions_are_false(process, rate):
     z = batch.z.double().numpy()
     said = world.truth.text.inverse(batch.text.double())[:, : FAMILY.dimension].numpy()
     verdict = check_lossless(
-        world.family,
-        z,
-        batch.caption.numpy(),
+        Observations.from_world(world, N, seed=0),
         z,
         said,
         world.family.dimension_masks,

@@ -42,7 +42,10 @@ def by_definition(image, text, mask, scale, similarity):
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @given(
-    size=st.integers(1, 7), dimension=st.integers(1, 5), scale=st.floats(0.3, 20), seed=st.integers()
+    size=st.integers(1, 7),
+    dimension=st.integers(1, 5),
+    scale=st.floats(0.3, 20),
+    seed=st.integers(),
 )
 @settings(deadline=None, max_examples=25)
 def test_equals_its_definition_on_hard_masks(similarity, size, dimension, scale, seed):
@@ -60,9 +63,7 @@ def test_chunks_change_neither_value_nor_gradient(similarity, soft, chunk_size):
     inputs = [part.requires_grad_() for part in drawn(11, 11, 6, soft=soft)]
     scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     whole = modular_contrastive_loss(*inputs, scale, similarity=similarity)
-    parts = modular_contrastive_loss(
-        *inputs, scale, similarity=similarity, chunk_size=chunk_size
-    )
+    parts = modular_contrastive_loss(*inputs, scale, similarity=similarity, chunk_size=chunk_size)
     torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
     for ours, theirs in zip(
         torch.autograd.grad(parts, [*inputs, scale]),
@@ -110,13 +111,15 @@ def test_open_masks_are_plain_clip():
 
 
 def test_likelihood_ratio_is_a_density_ratio():
-    """E exp S = 1 over independent pairs, for x standard normal and any caption (Gaussian channel)."""
+    """E exp S = 1 over independent pairs, for x standard normal and any caption."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(400_000, 2, generator=generator, dtype=torch.float64)
     text = torch.tensor([[0.3, -0.8]], dtype=torch.float64)
     mask = torch.ones_like(text)
     ratio = similarity_matrix(image, text, mask, 2.0, similarity="likelihood_ratio").exp()
-    assert ratio.mean().item() == pytest.approx(1, abs=5 * ratio.std().item() / math.sqrt(len(image)))
+    assert ratio.mean().item() == pytest.approx(
+        1, abs=5 * ratio.std().item() / math.sqrt(len(image))
+    )
 
 
 def test_bad_input_is_named():

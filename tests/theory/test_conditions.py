@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from theory import CaptionFamily, InputError
 from theory.conditions import (
@@ -19,6 +20,10 @@ from theory.conditions import (
 )
 from theory.exhaustive import solutions
 from theory.prediction import CONDITIONS as NAMES
+from theory.symbolic import SymbolicGenerator
+from theory.world import Observations
+
+X = sp.Symbol("x", real=True)
 
 
 def rng() -> np.random.Generator:
@@ -65,33 +70,109 @@ def test_an_invertible_generator_is_not_refuted(seed: int):
     assert check_invertible(smooth, points, seed=seed).answer == "cannot tell"
 
 
+def test_a_symbolic_generator_decides_by_itself():
+    assert check_invertible(SymbolicGenerator.of([X], [X**3 + X])).answer == "holds"
+    assert check_invertible(SymbolicGenerator.of([X], [X**2])).answer == "fails"
+
+
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["b"]])
 
 
 def test_full_support_is_not_refuted_even_when_latents_and_captions_depend():
-    for seed in range(10):
+    """The level is 0.001 each: 40 tests raise one false alarm with probability below 0.04."""
+    for seed in range(40):
         generator = np.random.default_rng(seed)
         z = generator.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], size=4000)
         caption = (generator.random(4000) < 0.2 + 0.6 * (z[:, 0] > 0)).astype(int)
         noise = generator.normal(size=(2, 4000, 1))
-        verdict = check_support(FAMILY, z, caption, image_noise=noise[0], text_noise=noise[1])
+        seen = Observations.of(
+            FAMILY, z=z, caption=caption, image_noise=noise[0], text_noise=noise[1]
+        )
+        verdict = check_support(seen)
         assert verdict.answer == "cannot tell", verdict
 
 
+@pytest.mark.parametrize("steepness", [3.0, 10.0, 30.0])
+def test_captions_that_depend_steeply_on_a_value_are_allowed(steepness: float):
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        z = generator.normal(size=(20_000, 2))
+        caption = (generator.random(20_000) < 1 / (1 + np.exp(-steepness * z[:, 0]))).astype(int)
+        assert check_support(Observations.of(FAMILY, z=z, caption=caption)).answer == "cannot tell"
+
+
+def test_nearly_equal_latents_are_allowed_and_equal_ones_are_not():
+    for correlation, answer in ((0.95, "cannot tell"), (0.99, "cannot tell"), (1.0, "fails")):
+        covariance = [[1, correlation], [correlation, 1]]
+        z = rng().multivariate_normal([0, 0], covariance, size=20_000)
+        seen = Observations.of(FAMILY, z=z, caption=rng().integers(0, 2, 20_000))
+        assert check_support(seen).answer == answer
+
+
+def test_the_level_is_kept_when_it_is_loose():
+    """At level 0.2 and the steepest step that is allowed, at most 0.2 of 60 tests may refute.
+
+    One caption is 4 times rarer below the median: with steepest = 4 that is the worst case that
+    the null allows. The band is 12 + 3 standard deviations.
+    """
+    alarms = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        z = generator.normal(size=(1000, 2))
+        caption = (generator.random(1000) < np.where(z[:, 0] < 0, 0.1, 0.4)).astype(int)
+        seen = Observations.of(FAMILY, z=z, caption=caption)
+        alarms += check_support(seen, steepest=4.0, level=0.2).answer == "fails"
+    assert alarms <= 12 + 3 * (60 * 0.2 * 0.8) ** 0.5
+
+
 def test_a_caption_that_never_comes_with_a_value_is_named():
-    z = rng().normal(size=(2000, 2))
-    verdict = check_support(FAMILY, z, (z[:, 0] > 0).astype(int))
+    z = rng().normal(size=(5000, 2))
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=(z[:, 0] > 0).astype(int)))
     assert verdict.answer == "fails"
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.point is not None
+    assert (verdict.witness.point[0] > 0) == (verdict.witness.caption == 0)
+    assert verdict.witness.expected > 1000
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_a_hole_is_found_with_a_point_inside(share: float):
+    """A caption that never occurs for the lowest share of one latent, at 20,000 samples."""
+    z = rng().normal(size=(20_000, 2))
+    edge = np.quantile(z[:, 1], share)
+    caption = ((rng().random(20_000) < 0.5) & (z[:, 1] > edge)).astype(int)
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=caption))
     assert isinstance(verdict.witness, NeverSeen)
     assert verdict.witness.caption == 1
     assert verdict.witness.point is not None
-    assert verdict.witness.point[0] < 0
+    assert verdict.witness.point[1] < edge
+
+
+def test_two_concepts_that_share_a_sign_are_found_from_samples_alone():
+    z = np.abs(rng().normal(size=(20_000, 2))) * rng().choice([-1, 1], size=(20_000, 1))
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=np.zeros(20_000, dtype=int)))
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.point is not None
+    assert verdict.witness.point.prod() < 0
+
+
+def test_discrete_latents_have_no_open_support():
+    z = rng().normal(size=(1000, 2))
+    z[:, 1] = np.round(z[:, 1])
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=np.zeros(1000, dtype=int)))
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.what.startswith("z of b [0] between")
+    z[:, 1] = 2.0
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=np.zeros(1000, dtype=int)))
+    assert verdict.reason == "z of b [0] other than 2 never occurs"
 
 
 def test_shared_noise_is_named():
-    z, noise = rng().normal(size=(2000, 2)), rng().normal(size=(2000, 1))
-    caption = rng().integers(0, 2, 2000)
-    verdict = check_support(FAMILY, z, caption, image_noise=noise, text_noise=noise)
+    z, noise = rng().normal(size=(5000, 2)), np.random.default_rng(1).normal(size=(5000, 1))
+    seen = Observations.of(
+        FAMILY, z=z, caption=rng().integers(0, 2, 5000), image_noise=noise, text_noise=noise
+    )
+    verdict = check_support(seen)
     assert "the image noise" in verdict.reason
     assert "the text noise" in verdict.reason
 
@@ -100,9 +181,7 @@ def test_a_known_support_is_refuted_exactly():
     z = rng().uniform(-1, 1, size=(500, 2))
     z = z[np.abs(z).sum(axis=1) < 1.6]
     verdict = check_support(
-        FAMILY,
-        z,
-        np.zeros(len(z), dtype=int),
+        Observations.of(FAMILY, z=z, caption=np.zeros(len(z), dtype=int)),
         supported=lambda points: np.abs(points).sum(axis=1) < 1.6,
     )
     assert isinstance(verdict.witness, NeverSeen)
@@ -110,12 +189,16 @@ def test_a_known_support_is_refuted_exactly():
     assert np.abs(verdict.witness.point).sum() >= 1.6
 
 
+def seen(z: np.ndarray, caption: np.ndarray) -> Observations:
+    return Observations.of(FAMILY, z=z, caption=caption)
+
+
 def test_misalignment_names_the_worst_sample():
     z = rng().normal(size=(100, 2))
     caption = rng().integers(0, 2, 100)
     text = z.copy()
     text[17, 1] += 0.5
-    verdict = check_lossless(FAMILY, z, caption, z, text, FAMILY.matrix)
+    verdict = check_lossless(seen(z, caption), z, text, FAMILY.matrix)
     assert isinstance(verdict.witness, Misaligned)
     assert (verdict.witness.sample, verdict.witness.coordinate) == (17, 1)
     assert verdict.witness.difference == pytest.approx(0.5)
@@ -124,10 +207,10 @@ def test_misalignment_names_the_worst_sample():
 def test_a_collapsed_code_is_refuted_and_an_exact_one_is_not():
     z = rng().normal(size=(300, 2))
     caption = rng().integers(0, 2, 300)
-    fine = check_lossless(FAMILY, z, caption, z, z, FAMILY.matrix)
+    fine = check_lossless(seen(z, caption), z, z, FAMILY.matrix)
     assert fine.answer == "cannot tell"
     nothing = np.zeros((2, 2), dtype=bool)
-    verdict = check_lossless(FAMILY, z, caption, z, z, nothing)
+    verdict = check_lossless(seen(z, caption), z, z, nothing)
     assert verdict.answer == "fails"
     assert isinstance(verdict.witness, Collision)
     assert not np.allclose(verdict.witness.first, verdict.witness.second)
@@ -159,13 +242,25 @@ def test_all_ones_masks_break_the_sparsest():
 
 
 def test_bad_samples_are_refused_by_name():
-    z = np.zeros((10, 2))
-    with pytest.raises(InputError, match="z hold NaN"):
-        check_support(FAMILY, np.full((10, 2), np.nan), np.zeros(10, dtype=int))
+    z, zeros = np.zeros((10, 2)), np.zeros(10, dtype=int)
+    with pytest.raises(InputError, match="z holds NaN"):
+        seen(np.full((10, 2), np.nan), zeros)
     with pytest.raises(InputError, match="captions run from 0 to 7"):
-        check_support(FAMILY, z, np.arange(10) % 8)
+        seen(z, np.arange(10) % 8)
     with pytest.raises(InputError, match=r"z has shape \(10, 3\)"):
-        check_support(FAMILY, np.zeros((10, 3)), np.zeros(10, dtype=int))
+        seen(np.zeros((10, 3)), zeros)
+    with pytest.raises(InputError, match="kind float64"):
+        seen(z, np.zeros(10))
+    with pytest.raises(InputError, match="the text noise has shape"):
+        Observations.of(FAMILY, z=z, caption=zeros, text_noise=np.zeros((9, 1)))
+    with pytest.raises(InputError, match="steepest=0"):
+        check_support(seen(z, zeros), steepest=0.5)
+    with pytest.raises(InputError, match="the image code has shape"):
+        check_lossless(seen(z, zeros), z[:5], z[:5], FAMILY.matrix)
+    with pytest.raises(InputError, match="without points"):
+        check_invertible(smooth)
+    with pytest.raises(InputError, match="points beside"):
+        check_invertible(SymbolicGenerator.of([X], [X]), np.zeros((3, 1)))
     with pytest.raises(InputError, match="masks has shape"):
         check_budget(FAMILY, np.ones((3, 2), dtype=bool))
     with pytest.raises(InputError, match="1 points"):

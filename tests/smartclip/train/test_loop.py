@@ -63,7 +63,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path, kill):
     resumed = weights(train(fresh(), source(), CONFIG, tmp_path / "killed", quiet=True))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     lines = [read_metrics(tmp_path / run / METRICS) for run in ("whole", "killed")]
-    for line in sum(lines, []):
+    for line in lines[0] + lines[1]:
         del line["steps_per_second"]
     assert lines[0] == lines[1]
     assert [line["step"] for line in lines[0]] == [4, 8, 12, 16]
