@@ -13,7 +13,7 @@ from tyro.conf import subcommand
 
 from experiments.commands.bench import Bench
 from experiments.commands.command import Command
-from experiments.commands.data import DataAudit, DataEmoji
+from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataScenes
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
 from experiments.commands.train import TrainDigits, TrainEmoji, TrainVectors
@@ -22,8 +22,11 @@ from experiments.run_folder import write_json
 from theory.errors import InputError
 
 Data = Annotated[
-    Annotated[DataEmoji, subcommand("emoji")] | Annotated[DataAudit, subcommand("audit")],
-    subcommand("data", description="Fetch real data and say what is in them."),
+    Annotated[DataEmoji, subcommand("emoji")]
+    | Annotated[DataAudit, subcommand("audit")]
+    | Annotated[DataScenes, subcommand("scenes")]
+    | Annotated[DataExport, subcommand("export")],
+    subcommand("data", description="Fetch real data, make simulated data, say what is in them."),
 ]
 Train = Annotated[
     Annotated[TrainVectors, subcommand("vectors")]

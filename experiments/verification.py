@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from experiments.figures.jacobian import jacobian_norms
 from experiments.figures.recovery import block_scores, caption_masks, dependency_comparison
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
@@ -18,10 +20,13 @@ from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from smartclip.train.source import WorldSource
 from theory import Concept, Prediction, predict
-from theory.recovery import Recovery, block_recovery
+from theory.recovery import Recovery, beside_known, comparison, recovery_under_controls
+from theory.recovery.jacobian import JacobianTest, jacobian_test
+from theory.recovery.swap import Swap, swap_test
 
 # Streams of samples that never meet: training takes its own seed, measurement one far away.
 HELD_OUT_SEED = 1_000_003
+SWAPPED, DIFFERENTIATED = 1024, 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +36,20 @@ class Verification:
     Attributes:
         prediction: before training.
         recovery: after training, on held-out samples.
+        beside: each score beside that of an oracle and of a null on the same samples.
+        controls: the same code under masks that cannot be right, or must be.
+        swap: how far the code of a block moves when everything else is redrawn.
+        jacobian: what each coordinate of the code reads.
         code: embeddings and masks of the held-out samples.
         folder: where everything is kept.
     """
 
     prediction: Prediction
     recovery: Recovery
+    beside: pd.DataFrame
+    controls: pd.DataFrame
+    swap: Swap
+    jacobian: JacobianTest
     code: Code
     folder: RunFolder
 
@@ -44,6 +57,13 @@ class Verification:
         return {
             "prediction": self.prediction.to_dict(),
             "recovery": self.recovery.to_dict(),
+            "controls": self.controls.astype(float).replace({np.nan: None}).to_dict("index"),
+            "beside": [
+                {name: None if pd.isna(value) else value for name, value in row.items()}
+                for row in self._beside_words().to_dict("records")
+            ],
+            "swap": self.swap.to_dict(),
+            "jacobian": self.jacobian.to_dict(),
             "masks": self.code.caption_masks.int().tolist(),
             "mask_agreement": self.code.agreement,
         }
@@ -59,6 +79,9 @@ class Verification:
             "in the same captions: they are the coordinates of what those captions share.",
             "blocks": "Each block of the lattice on held-out samples: is nothing lost "
             "(completeness), and does nothing else get in (purity)? The dashed line is the bar.",
+            "jacobian": "How strongly each coordinate of the code reads each concept and the image "
+            "noise, through the known generator. Coordinates stand under the captions that open "
+            "them; outside the concepts of those captions nothing should be read.",
             "training": "Training. Masks form up to the dotted line and stand still after it.",
         }
         table = self.recovery.table()
@@ -71,13 +94,33 @@ class Verification:
             pictures=[
                 Picture(path=self.folder.figure(name), text=text) for name, text in pictures.items()
             ],
-            tables=[("Every block", table)],
+            tables=[
+                ("Every block", table),
+                ("Each score beside an oracle's and a null's", self._beside_words()),
+                ("The same code under other masks", self.controls.reset_index(names="masks")),
+            ],
             folder=self.folder.path,
         )
+
+    def _beside_words(self) -> pd.DataFrame:
+        order = self.prediction.family.space.ordered
+        return self.beside.assign(block=[", ".join(map(str, order(b))) for b in self.beside.block])
 
     def _captions(self) -> list[tuple[Concept, ...]]:
         family = self.prediction.family
         return [family.space.ordered(caption) for caption in family.captions]
+
+    @property
+    def swap_words(self) -> str:
+        """The swap test in one sentence."""
+        promised = [row for row in self.swap.blocks if row.promised]
+        worst = max((row.worst for row in promised), default=0.0)
+        return (
+            f"Swap: with a block held and everything else redrawn, the code of "
+            f"{len(promised) - len(self.swap.leaks())} of {len(promised)} promised blocks stays "
+            f"within {self.swap.tolerance:.0%} of its variance; the worst coordinate moves by "
+            f"{worst:.1%}."
+        )
 
     def _story(self) -> list[str]:
         family, alone = self.prediction.family, self.prediction.alone
@@ -93,6 +136,7 @@ class Verification:
             f"masks of one kind of caption agree in {self.code.agreement:.1%} of captions.",
             f"Measurement: {len(self.recovery.blocks)} blocks on {self.recovery.samples:,} "
             "held-out samples.",
+            self.swap_words,
         ]
 
 
@@ -115,10 +159,27 @@ def verify(
     code = encode(
         model, held_out.image, held_out.text, held_out.caption, captions=len(world.family.captions)
     )
-    recovery = block_recovery(
-        held_out.latents, code.image, family=world.family, masks=code.caption_masks
+    known = {"family": world.family, "masks": code.caption_masks}
+    under = recovery_under_controls(held_out.latents, code.image, **known)
+    recovery = under["learned"]
+
+    def encode_image(image: torch.Tensor) -> torch.Tensor:
+        return model.encode_image(image.float().to(device)).cpu()
+
+    z, noise = held_out.latents.cpu(), held_out.image_noise.cpu()
+    few = slice(SWAPPED)
+    done = Verification(
+        prediction=prediction,
+        recovery=recovery,
+        beside=beside_known(recovery, held_out.latents, code.image, masks=code.caption_masks),
+        controls=comparison(under),
+        swap=swap_test(encode_image, world.render, z[few], noise[few], **known),
+        jacobian=jacobian_test(
+            encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
+        ),
+        code=code,
+        folder=folder,
     )
-    done = Verification(prediction=prediction, recovery=recovery, code=code, folder=folder)
     folder.write_json(RESULT, done.to_dict())
     _draw(done, recipe)
     return done
@@ -129,6 +190,7 @@ def _draw(done: Verification, recipe: VectorRecipe) -> None:
     save(dependency_comparison(done.prediction, done.recovery), folder.figure("dependency"))
     save(block_scores(done.recovery), folder.figure("blocks"))
     save(caption_masks(done.prediction.family, masks), folder.figure("masks"))
+    save(jacobian_norms(done.jacobian, masks), folder.figure("jacobian"))
     metrics = read_metrics(folder.path / METRICS)
     save(training_curves(metrics, steps=recipe.train.steps), folder.figure("training"))
 

@@ -92,9 +92,7 @@ def test_files_say_what_they_are():
 )
 def test_no_text_names(rule: str, pattern: str):
     found = [
-        f"{name}: {match.group()}"
-        for name, text in texts()
-        for match in re.finditer(pattern, text)
+        f"{name}: {match.group()}" for name, text in texts() for match in re.finditer(pattern, text)
     ]
     assert found == [], rule
 
@@ -127,9 +125,7 @@ def pickled(module: ast.Module) -> Iterator[int]:
 
 
 def test_nothing_loads_a_pickle():
-    found = [
-        f"{path.relative_to(ROOT)}:{line}" for path in PYTHON for line in pickled(tree(path))
-    ]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in PYTHON for line in pickled(tree(path))]
     assert found == []
 
 
@@ -176,7 +172,8 @@ def test_the_lock_holds_versions_only():
     assert not [line for line in pins if line.startswith(("nvidia-", "cuda-", "triton"))]
     locked = {line.partition("==")[0].partition("[")[0] for line in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    extras = project["optional-dependencies"].values()
+    asked = [*project["dependencies"], *(line for extra in extras for line in extra)]
     names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in asked}
     assert names - locked == set()
 

@@ -75,10 +75,12 @@ CONDITIONS: dict[str, Condition] = {
         Condition(
             name="C3",
             title="lossless alignment",
-            latex=r"\hat z_I \odot \hat m = f_T(t),\quad"
+            latex=r"f_I,\ f_T \text{ continuous},\quad \hat m(t) = \hat m(m),\quad"
+            r" \hat z_I \odot \hat m = f_T(t),\quad"
             r" \hat z_{\hat m} \mapsto z_{B(m)} \text{ a function}",
-            meaning="on the open coordinates image and caption agree exactly, and those "
-            "coordinates determine everything the caption mentions",
+            meaning="on the open coordinates image and caption agree exactly, those coordinates "
+            "determine everything the caption mentions, the mask follows what is mentioned and "
+            "not its values, and the encoders do not jump",
             without="the code may collapse, or swap coordinates with the values of z",
             source="derived here",
         ),
@@ -392,7 +394,7 @@ def _search(
             found = least_squares(
                 miss,
                 np.clip(start, low + 1e-9 * width, high - 1e-9 * width),
-                jac=slope,
+                jac=slope,  # pyright: ignore[reportArgumentType]
                 bounds=(low - 1e-9 * width, high + 1e-9 * width),
                 xtol=1e-14,
                 ftol=1e-14,
@@ -483,16 +485,19 @@ def check_support(
             fix="give for example steepest=20, level=0.001",
         )
     if isinstance(subject, World):
-        few = Observations.from_world(subject, FEW, seed=seed)
         supported = supported or subject.supported
-    else:
-        few = subject
-    gap = _discrete(few)
+
+    def drawn(samples: int) -> Observations:
+        if isinstance(subject, Observations):
+            return subject
+        return Observations.from_world(subject, samples, seed=seed)
+
+    gap = _discrete(drawn(FEW))
     if gap is not None:
         return Verdict(
             condition="C2", answer="fails", reason=f"{gap.what} never occurs", witness=gap
         )
-    seen = few if few is subject else Observations.from_world(subject, MANY, seed=seed)
+    seen = drawn(MANY)
     if supported is not None:
         rng = np.random.default_rng(seed)
         mixed = seen.z.copy()

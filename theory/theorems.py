@@ -153,9 +153,13 @@ STATEMENTS: dict[str, Statement] = {
             r" R^2(z_B \leftarrow z_{\bar B})",
             hypotheses=("C2",),
             conclusion="A score close to 1 certifies recovery only as far as it is close compared "
-            "with what the other concepts predict anyway; swapping the others while holding the "
-            "block is exact.",
-            sketch="With latents correlated at 0.995, the code of the wrong concept scores 0.99.",
+            "with what other latents predict anyway: the concepts outside the block (the floor) "
+            "and, for completeness, also the other dimensions within it. Swapping the others "
+            "while holding the block is exact.",
+            sketch="With latents correlated at 0.995, the code of the wrong concept scores 0.99. "
+            "If two dimensions of one block are that close, a code of one of them scores 0.99 for "
+            "both although the floor is 0: the hurdle of a dimension is what all other latents "
+            "tell of it.",
             source=_HERE,
             function="theory.witness.wrong_concept",
         ),

@@ -1,14 +1,20 @@
-"""`smartclip data`: fetch real data and say what is in them."""
+"""`smartclip data`: fetch real data, make simulated data, and say what is in them."""
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from experiments.commands.command import Command
+from experiments.commands.predict import EXAMPLE, parse_captions, parse_sizes
+from theory.errors import InputError
+
+if TYPE_CHECKING:
+    from simulators import World
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +64,7 @@ class DataEmoji(Command):
         console.print(_concepts(result))
         console.print(_family(result))
         if self.picture is not None:
+            from experiments.figures.emoji import emoji_sheet
             from experiments.figures.style import save
 
             save(emoji_sheet(data), self.picture)
@@ -118,6 +125,136 @@ class DataAudit(Command):
         console.print(table)
         console.print(f"{found.captions:,} captions, {found.image_bytes / 1e6:,.1f} MB of pictures")
         return found.to_dict()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataScenes(Command):
+    """Say what the simulated scenes are made of, and show some with their captions."""
+
+    picture: Path | None = None
+    """Write a contact sheet of scenes and captions (PNG) to this file."""
+
+    seed: int = 0
+    """Which scenes."""
+
+    pixels: int = 128
+    """Side of a scene on the contact sheet; worlds draw 64 unless told otherwise."""
+
+    def run(self) -> dict[str, Any]:
+        from simulators import SceneWorld, grammar
+        from simulators.scenes import LEVELS
+
+        world = SceneWorld(pixels=self.pixels)
+        batch = world.sample(4, seed=self.seed)
+        family, space = world.family, world.family.space
+        table = Table(title="What a scene is made of", title_justify="left")
+        for column in ("concept", "values", "in words, for example"):
+            table.add_column(column)
+        for concept, levels in LEVELS.items():
+            spoken = [words[0] for words in grammar.WORDS[concept.split()[-1]]]
+            table.add_row(concept, " x ".join(map(str, levels)), ", ".join(spoken[:3]))
+        console = Console(highlight=False)
+        console.print(table)
+        console.print(f"{len(family.captions)} kinds of caption; some captions:")
+        texts = [str(text) for text in batch.text]
+        mentions = [
+            [str(name) for name in space.ordered(family.captions[which])]
+            for which in batch.caption.tolist()
+        ]
+        for text, mentioned in zip(texts, mentions, strict=True):
+            console.print(f"\n  {text}", markup=False)
+            console.print(f"  mentions {', '.join(mentioned)}", style="bright_black", markup=False)
+        result: dict[str, Any] = {
+            "concepts": {concept: list(levels) for concept, levels in LEVELS.items()},
+            "captions": [[str(name) for name in space.ordered(b)] for b in family.captions],
+            "examples": [
+                {"text": text, "mentions": mentioned}
+                for text, mentioned in zip(texts, mentions, strict=True)
+            ],
+        }
+        if self.picture is not None:
+            from experiments.figures.scenes import scene_sheet
+            from experiments.figures.style import save
+
+            save(scene_sheet(world, seed=self.seed), self.picture)
+            result["picture"] = str(self.picture)
+            console.print(f"\npicture: {self.picture}")
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataExport(Command):
+    """Write samples of a simulated world to files, so that they go the way of real data.
+
+    Images, captions, the concepts each caption mentions, and the latents behind them.
+    """
+
+    world: Annotated[Literal["vectors", "scenes", "digits"], tyro.conf.Positional]
+    """Which world."""
+
+    out: Path
+    """Folder for the files; made if it does not exist."""
+
+    samples: int = 1000
+    """How many images."""
+
+    seed: int = 0
+    """Of the samples: the same seed gives the same bytes."""
+
+    layout: Literal["webdataset", "parquet"] = "webdataset"
+    """Tar shards in the WebDataset format, or Parquet."""
+
+    samples_per_shard: int = 10_000
+    """Images in one file."""
+
+    captions_per_image: int = 1
+    """Captions of each image."""
+
+    captions: str | None = None
+    """Of vectors: captions separated by ";", the concepts of each by ",": "bear,pen;bear,chair"."""
+
+    sizes: str | None = None
+    """Of vectors: latent dimensions of a concept where it is not 1: "bear=2,pen=3"."""
+
+    def run(self) -> dict[str, Any]:
+        from simulators.export import export
+
+        written = export(
+            self._world(),
+            self.out,
+            samples=self.samples,
+            seed=self.seed,
+            layout=self.layout,
+            samples_per_shard=self.samples_per_shard,
+            captions_per_image=self.captions_per_image,
+        )
+        size = sum(path.stat().st_size for path in written.shards)
+        print(f"{written.samples:,} samples in {len(written.shards):,} files, {size / 1e6:,.1f} MB")
+        print(f"{written.shards[0]} ... and {written.family}")
+        return {
+            "samples": written.samples,
+            "shards": [str(path) for path in written.shards],
+            "family": str(written.family),
+            "bytes": size,
+        }
+
+    def _world(self) -> "World":
+        from simulators import DigitWorld, SceneWorld, VectorWorld
+        from theory import CaptionFamily, Concept
+
+        if self.world != "vectors":
+            if self.captions is not None or self.sizes is not None:
+                raise InputError(
+                    f"captions or sizes for {self.world}",
+                    rule="scenes and digits have concepts of their own",
+                    fix="leave --captions and --sizes out, or export vectors",
+                )
+            return SceneWorld() if self.world == "scenes" else DigitWorld()
+        captions = parse_captions(EXAMPLE if self.captions is None else self.captions)
+        sizes: dict[Concept, int] = {}
+        if self.sizes is not None:
+            sizes.update(parse_sizes(self.sizes))
+        return VectorWorld(CaptionFamily.from_captions(captions, sizes=sizes))
 
 
 def _counts(result: dict[str, Any]) -> Table:

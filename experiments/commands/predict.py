@@ -129,9 +129,13 @@ def read_captions(path: Path) -> dict[str, Any]:
             fix='write [["bear", "pen"], ["bear", "chair"]]',
         ) from error
     given = {"captions": given} if isinstance(given, list) else given
-    if not isinstance(given, dict) or not isinstance(given.get("captions"), list):
+    if (
+        not isinstance(given, dict)
+        or not isinstance(given.get("captions"), list)
+        or not given.keys() <= {"captions", "sizes", "weights"}
+    ):
         raise InputError(
-            f"{path} holds no captions",
+            f"{path} holds something else than captions",
             rule="the file is a list of captions or an object with captions, sizes, weights",
             fix='write [["bear", "pen"], ["bear", "chair"]]',
         )
@@ -143,6 +147,13 @@ def read_captions(path: Path) -> dict[str, Any]:
             rule="sizes map concepts to numbers, weights are one number a caption",
             fix='write {"captions": [["bear"]], "sizes": {"bear": 2}, "weights": [1]}',
         )
+    for number, caption in enumerate(given["captions"]):
+        if not isinstance(caption, list) or not all(isinstance(k, str | int) for k in caption):
+            raise InputError(
+                f"caption {number} of {path} is {caption!r}",
+                rule="a caption is a list of names",
+                fix='write for example ["bear", "pen"]',
+            )
     return given
 
 

@@ -85,10 +85,11 @@ def tell(console: Any, done: "Verification") -> None:
         table.add_column(title, justify="left" if title in ("block", "") else "right")
     table.add_column("verdict")
     order = done.prediction.family.space.ordered
-    for row in done.recovery.blocks:
+    names = ["{" + ", ".join(map(str, order(row.block))) + "}" for row in done.recovery.blocks]
+    for name, row in zip(names, done.recovery.blocks, strict=True):
         colour = "green" if row.verdict.as_predicted else "red"
         table.add_row(
-            "{" + ", ".join(map(str, order(row.block))) + "}",
+            name,
             row.kind,
             "yes" if row.promised else "no",
             f"{row.completeness.average:.3f}",
@@ -98,7 +99,28 @@ def tell(console: Any, done: "Verification") -> None:
             f"[{colour}]{row.verdict}[/{colour}]",
         )
     console.print(table)
+    beside = Table(title="The same scores / of an oracle / of a null (the code of other samples)")
+    beside.add_column("block")
+    beside.add_column("")
+    for title in ("completeness", "purity"):
+        beside.add_column(title, justify="right")
+    for name, (_, row) in zip(names, done.beside.iterrows(), strict=True):
+        scores = [
+            " / ".join(f"{row[direction + end]:.2f}" for end in ("", "_of_oracle", "_of_null"))
+            for direction in ("completeness", "purity")
+        ]
+        beside.add_row(name, row.kind, *scores)
+    console.print(beside)
     console.print(
         f"Masks of the same kind of caption agree in {done.code.agreement:.1%} of captions."
     )
+    controls = Table(title="The same code under other masks")
+    for title in ("masks", "promised blocks recovered", "completeness", "purity"):
+        controls.add_column(title, justify="left" if title == "masks" else "right")
+    for name, row in done.controls.iterrows():
+        controls.add_row(
+            str(name), f"{row.recovered:.0%}", f"{row.completeness:.3f}", f"{row.purity:.3f}"
+        )
+    console.print(controls)
+    console.print(done.swap_words)
     console.print(done.recovery.verdict)

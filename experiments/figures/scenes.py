@@ -1,5 +1,6 @@
 """A contact sheet of scenes: each image with one of its captions and the concepts it mentions."""
 
+import re
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -7,13 +8,14 @@ from matplotlib.figure import Figure
 
 from experiments.figures.style import MUTED, style
 from simulators import SceneWorld
+from simulators.grammar import FILLERS
 
 _SIDE, _GAP, _WORDS, _TITLE = 2.1, 0.3, 1.25, 0.4  # inches: image, gap, captions, title
 _LETTERS, _LINES = 36, 5
 
 
 def scene_sheet(world: SceneWorld, *, seed: int, rows: int = 3, columns: int = 5) -> Figure:
-    """Scenes 0, 1, ... of a seed. Captions of more than five lines are cut short.
+    """Scenes 0, 1, ... of a seed. Sentences that mention nothing are left out as "...".
 
     Args:
         world: draws the scenes.
@@ -38,7 +40,9 @@ def scene_sheet(world: SceneWorld, *, seed: int, rows: int = 3, columns: int = 5
             axes.set_axis_off()
             mentioned = world.family.space.ordered(world.family.captions[which])
             named = textwrap.wrap(" · ".join(map(str, mentioned)), _LETTERS + 6)
-            said = textwrap.wrap(str(text), _LETTERS, max_lines=_LINES, placeholder=" ...")
+            said = textwrap.wrap(
+                _without_fillers(str(text)), _LETTERS, max_lines=_LINES, placeholder=" ..."
+            )
             below = {"transform": axes.transAxes, "va": "top"}
             axes.text(0, -0.03, "\n".join(named), fontsize=7, color=MUTED, **below)
             axes.text(0, -0.05 - 0.06 * len(named), "\n".join(said), fontsize=8, **below)
@@ -50,3 +54,8 @@ def scene_sheet(world: SceneWorld, *, seed: int, rows: int = 3, columns: int = 5
             fontweight="bold",
         )
     return figure
+
+
+def _without_fillers(text: str) -> str:
+    filler = "|".join(re.escape(sentence) for sentence in FILLERS)
+    return re.sub(rf"(?:(?:{filler})\.\s*)+", "... ", text, flags=re.IGNORECASE).strip()

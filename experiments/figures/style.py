@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from simulators.storage import write_atomically
+from theory.errors import InputError
 
 PALETTE = sns.color_palette("colorblind")
 PROMISED = PALETTE[0]
@@ -39,9 +40,19 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG atomically and close the figure."""
+    """Write a PNG atomically and close the figure.
+
+    Raises:
+        InputError: the name does not end in .png.
+    """
     import matplotlib.pyplot as plt
 
+    if path.suffix.lower() != ".png":
+        raise InputError(
+            f"a figure named {path}",
+            rule="figures are written as PNG",
+            fix="give a name that ends in .png",
+        )
     with style(), write_atomically(path) as temporary:
         figure.savefig(temporary, format="png")
     plt.close(figure)

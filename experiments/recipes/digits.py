@@ -99,9 +99,7 @@ class DigitPictures:
                 images=[np.repeat(picture[..., None], 3, axis=2)],
                 captions=[(text, sorted(self.family.captions[kind]))],
             )
-            for picture, text, kind in zip(
-                pixels, batch.text, batch.caption.tolist(), strict=True
-            )
+            for picture, text, kind in zip(pixels, batch.text, batch.caption.tolist(), strict=True)
         ]
         return contact_sheet(
             rows, self.family.concepts, title="Each caption mentions two of the four digits"

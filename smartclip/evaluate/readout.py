@@ -3,21 +3,16 @@
 Entry (k, j) is the balanced accuracy of telling the value of concept j from the coordinates *of*
 concept k: those open in every caption that mentions k and closed in some that does not. Where k is
 identified alone, row k is high at k and at chance elsewhere. Derived here; the twin for discrete
-concepts of the dependency matrix of `theory.recovery`.
+concepts of the dependency matrix of `theory.recovery`, by `theory.recovery.categories`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from theory import CaptionFamily, Concept
-
-NEIGHBOURS = 15
+from theory.recovery.categories import CategoricalScore, categorical_score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +23,17 @@ class Readout:
         concepts: K names.
         accuracy: [K, K] balanced accuracy on held-out samples, from 0 to 1; NaN where a concept
             has no coordinates of its own.
-        whole: [K] the same from the whole code: what is there to be read at all.
+        explained: [K, K] explained log-loss, at most 1 and 0 for no better than the prior.
+        purity: for each concept the held-out R2 of each of its coordinates from its value alone.
+        whole: [K] balanced accuracy from the whole code: what there is to be read at all.
         chance: [K] one over the number of values.
         coordinates: [K] how many coordinates each concept has.
     """
 
     concepts: tuple[Concept, ...]
     accuracy: Float[np.ndarray, "K K"]
+    explained: Float[np.ndarray, "K K"]
+    purity: tuple[tuple[float, ...], ...]
     whole: Float[np.ndarray, " K"]
     chance: Float[np.ndarray, " K"]
     coordinates: tuple[int, ...]
@@ -64,10 +63,10 @@ def readout(
     family: CaptionFamily,
     masks: Bool[np.ndarray, "captions D"],
 ) -> Readout:
-    """Fit one nearest-neighbour classifier for each pair of concepts; score it on held-out rows.
+    """Score the coordinates of each concept for the value of each concept, on held-out rows.
 
     Args:
-        code: z^_I of the samples that the classifiers see.
+        code: z^_I of the samples to learn from.
         values: the value of each concept, -1 where the sample does not have the concept.
         held_out_code: z^_I of other samples.
         held_out_values: their values.
@@ -77,20 +76,23 @@ def readout(
     concepts = family.concepts
     own = own_coordinates(family, masks)
 
-    def score(columns: np.ndarray, target: int) -> float:
-        known, asked = values[:, target] >= 0, held_out_values[:, target] >= 0
-        if not len(columns) or not asked.any():
-            return float("nan")
-        classifier = make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBOURS))
-        classifier.fit(code[known][:, columns], values[known, target])
-        told = classifier.predict(held_out_code[asked][:, columns])
-        return float(balanced_accuracy_score(held_out_values[asked, target], told))
+    def score(columns: np.ndarray, target: int) -> CategoricalScore:
+        return categorical_score(
+            code[:, columns],
+            values[:, target],
+            held_out_code[:, columns],
+            held_out_values[:, target],
+        )
 
     targets = range(len(concepts))
+    scores = [[score(own[concept], j) for j in targets] for concept in concepts]
+    whole = [score(np.arange(code.shape[1]), j) for j in targets]
     return Readout(
         concepts=concepts,
-        accuracy=np.array([[score(own[concept], j) for j in targets] for concept in concepts]),
-        whole=np.array([score(np.arange(code.shape[1]), j) for j in targets]),
-        chance=np.array([1 / len(np.unique(values[values[:, j] >= 0, j])) for j in targets]),
+        accuracy=np.array([[found.balanced_accuracy for found in row] for row in scores]),
+        explained=np.array([[found.explained for found in row] for row in scores]),
+        purity=tuple(scores[j][j].purity for j in targets),
+        whole=np.array([found.balanced_accuracy for found in whole]),
+        chance=np.array([found.chance for found in whole]),
         coordinates=tuple(len(own[concept]) for concept in concepts),
     )

@@ -96,6 +96,7 @@ def test_the_figure_is_written(tmp_path: Path):
         (Predict(captions="a,b", max_caption_length=0), "max_length is 0"),
         (Predict(captions="a", file=Path("x.json")), "both --captions and --file"),
         (Predict(file=Path("missing.json")), "missing.json cannot be read"),
+        (Predict(captions="a", figure=Path("figure.svg")), "a figure named figure.svg"),
     ],
 )
 def test_bad_input_is_refused_by_name(command: Predict, named: str):
@@ -107,8 +108,11 @@ def test_bad_input_is_refused_by_name(command: Predict, named: str):
     ("text", "named"),
     [
         ("{", "is not JSON"),
-        ("3", "holds no captions"),
-        ("{}", "holds no captions"),
+        ("3", "something else than captions"),
+        ("{}", "something else than captions"),
+        ('{"captions": [["a"]], "size": {"a": 2}}', "something else than captions"),
+        ('[["a"], ["b", null]]', "caption 1 of"),
+        ('["ab"]', "caption 0 of"),
         ('{"captions": [["a"]], "sizes": [1]}', "wrong form"),
         ('{"captions": [["a"]], "weights": 1}', "wrong form"),
     ],

@@ -35,8 +35,7 @@ def test_there_are_lessons_and_each_has_a_small_size():
 
 
 @lessons
-def test_the_lesson_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONWARNINGS", "error::DeprecationWarning:__main__")
+def test_the_lesson_runs(path: Path, tmp_path: Path):
     notebook = read(path)
     (parameters,) = (
         cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", [])

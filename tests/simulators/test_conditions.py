@@ -36,9 +36,9 @@ N = 3000
     [(Folded, 0.0), *product([Folded, Quantised, RankLoss, Saturated], [0.5, 1.0])],
 )
 def test_c1_fails_exactly_where_the_mixing_is_broken(kind, degree):
-    world = VectorWorld(
-        FAMILY, image_noise=1, image_mixing=kind(Smooth(4), degree=degree), text_noise=1
-    )
+    family = CaptionFamily.from_captions([["a", "b"], ["b"]])
+    mixing = kind(Smooth(3), degree=degree)
+    world = VectorWorld(family, image_noise=1, image_mixing=mixing, text_noise=0)
     verdict = check_invertible(world)
     if degree == 0:
         assert verdict.answer == "cannot tell"
@@ -105,10 +105,10 @@ def test_c2_fails_where_the_noise_is_shared(degree):
 def test_c2_raises_no_false_alarm_where_it_holds():
     """Level 0.001 each, on worlds with dependence of several kinds."""
     laws = [
-        (Gaussian(3, dependence=0.9), 2),
-        (GaussianCopula([Laplace()] * 3, dependence=0.8), 2),
+        (Gaussian(3, dependence=0.9), 1),
+        (GaussianCopula([Laplace()] * 3, dependence=0.8), 1),
         (Flow(3), 1),
-        (None, 5),
+        (None, 3),
     ]
     for law, seeds in laws:
         for seed in range(seeds):

@@ -5,6 +5,7 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from simulators import DigitWorld, SceneWorld, VectorWorld
 from simulators.export import export
@@ -33,9 +34,11 @@ def test_scenes_come_back_as_they_were(tmp_path):
         np.testing.assert_allclose(
             picture.transpose(2, 0, 1), batch.image[i].numpy(), atol=0.51 / 255
         )
-        texts = names[f"{i:09d}.txt"].decode().split("\n")
-        assert texts == [batch.text[i], second.text[i]]
+        assert names[f"{i:09d}.txt"].decode() == batch.text[i]
         truth = json.loads(names[f"{i:09d}.json"])
+        texts = truth["captions"]
+        assert texts == [batch.text[i], second.text[i]]
+        assert truth["caption_index"] == [batch.caption[i], second.caption[i]]
         np.testing.assert_array_equal(truth["z"], batch.z[i].numpy())
         for text, mentioned in zip(texts, truth["mentions"], strict=True):
             assert set(read_scene(text)) == set(mentioned)
@@ -69,10 +72,52 @@ def test_vectors_and_digits(tmp_path):
     )
 
 
-def test_the_same_export_has_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        export(DigitWorld(), tmp_path / name, samples=5, seed=1)
-    first, second = (tmp_path / name / "000000.tar" for name in ("one", "two"))
+def test_parquet_comes_back_as_it_was(tmp_path):
+    world = SceneWorld()
+    written = export(
+        world,
+        tmp_path,
+        samples=7,
+        seed=3,
+        layout="parquet",
+        samples_per_shard=4,
+        captions_per_image=2,
+    )
+    assert [path.name for path in written.shards] == ["000000.parquet", "000001.parquet"]
+    rows = [row for path in written.shards for row in parquet.read_table(path).to_pylist()]
+    batch, second = world.sample(7, seed=3), world.sample(7, seed=3, draw=1)
+    assert [row["index"] for row in rows] == list(range(7))
+    for i, row in enumerate(rows):
+        picture = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"]))) / 255
+        np.testing.assert_allclose(
+            picture.transpose(2, 0, 1), batch.image[i].numpy(), atol=0.51 / 255
+        )
+        assert row["captions"] == [batch.text[i], second.text[i]]
+        assert row["caption_index"] == [batch.caption[i], second.caption[i]]
+        assert [set(mentioned) for mentioned in row["mentions"]] == [
+            set(read_scene(text)) for text in row["captions"]
+        ]
+        np.testing.assert_array_equal(row["z"], batch.z[i].numpy())
+        np.testing.assert_array_equal(np.float32(row["image_noise"]), batch.image_noise[i].numpy())
+    family = json.loads(parquet.read_schema(written.shards[0]).metadata[b"family"])
+    assert family == json.loads(written.family.read_text())
+
+
+def test_vectors_in_parquet(tmp_path):
+    world = VectorWorld(FAMILY)
+    written = export(world, tmp_path, samples=300, seed=0, layout="parquet")
+    table = parquet.read_table(written.shards[0]).to_pydict()
+    batch = world.sample(300, seed=0)
+    np.testing.assert_allclose(np.float32(table["image"]), batch.image.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(np.float32(table["captions"])[:, 0], batch.text.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_the_same_export_has_the_same_bytes(tmp_path, layout):
+    first, second = (
+        export(DigitWorld(), tmp_path / name, samples=5, seed=1, layout=layout).shards[0]
+        for name in ("one", "two")
+    )
     assert first.read_bytes() == second.read_bytes()
 
 

@@ -111,6 +111,34 @@ def test_splitting_a_concept_splits_nothing(blocks: list[frozenset[int]], chosen
 
 @SETTINGS
 @given(captions)
+def test_merging_concepts_that_are_never_apart_loses_nothing(blocks: list[frozenset[int]]):
+    """One name an atom: the same ring, block by block, and no two concepts alike any more."""
+    ring = Ring.from_captions(blocks)
+    name = {k: min(atom) for atom in ring.atoms() for k in atom}
+    merged = Ring.from_captions({name[k] for k in block} for block in blocks)
+    assert set(merged.identified()) == {
+        frozenset(name[k] for k in block) for block in ring.identified()
+    }
+    assert merged.count() == ring.count()
+    assert all(len(atom) == 1 for atom in merged.atoms())
+
+
+@SETTINGS
+@given(captions, st.integers(0, 5), st.integers(0, 5))
+def test_merging_any_two_concepts_keeps_the_blocks_that_hold_both_or_neither(
+    blocks: list[frozenset[int]], a: int, b: int
+):
+    """If every caption names both or neither, a block of the merged family is one of the old."""
+    together = [block | {a, b} if block & {a, b} else block for block in blocks]
+    merged = [block - {b} if a != b else block for block in together]
+    expected = {
+        block - {b} if a != b else block for block in Ring.from_captions(together).identified()
+    }
+    assert set(Ring.from_captions(merged).identified()) == expected
+
+
+@SETTINGS
+@given(captions)
 def test_atoms_are_the_classes_of_the_preorder(blocks: list[frozenset[int]]):
     ring = Ring.from_captions(blocks)
     graph = ring.accompaniment()

@@ -20,12 +20,14 @@ from torch import Tensor
 from theory.captions import CaptionFamily
 from theory.recovery.coordinates import as_masks
 from theory.recovery.metrics.moments import Moments
-from theory.recovery.recovery import Recovery, block_recovery
+from theory.recovery.recovery import BlockScore, Recovery, block_recovery
 from theory.recovery.ridge import Ridge
 from theory.recovery.samples import as_samples
 from theory.recovery.verdict import Verdict
 
 Control = Literal["learned", "shuffled", "mean", "all ones", "oracle"]
+
+QUICK = Ridge(landmarks=128, bandwidths=(1.8,))
 
 
 def control_masks(
@@ -77,7 +79,6 @@ def recovery_under_controls(
     >>> comparison(found).recovered.round(2).to_dict()
     {'learned': 1.0, 'shuffled': 0.43, 'mean': 0.29, 'all ones': 0.14, 'oracle': 1.0}
     """
-    quick = Ridge(landmarks=128, bandwidths=(1.8,))
     variants = control_masks(z, zhat, family=family, masks=masks, seed=seed)
     return {
         name: block_recovery(
@@ -85,12 +86,67 @@ def recovery_under_controls(
             zhat,
             family=family,
             masks=variant,
-            regression=None if name == "learned" else quick,
+            regression=None if name == "learned" else QUICK,
             resamples=200 if name == "learned" else 0,
             seed=seed,
         )
         for name, variant in variants.items()
     }
+
+
+def beside_known(
+    recovery: Recovery,
+    z: Tensor | np.ndarray,
+    zhat: Tensor | np.ndarray,
+    *,
+    masks: Tensor | np.ndarray,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Each score beside that of an oracle, zhat = z, and of a null, the code of other samples.
+
+    What the metric can reach at all and what it gives to no recovery, on the same samples.
+
+    Args:
+        recovery: measured.
+        z: the latents it was measured with [N, d].
+        zhat: the code [N, D].
+        masks: the masks [n captions, D].
+        seed: of the shuffle of the samples.
+
+    Returns:
+        One row a block: kind, block, and completeness and purity each as measured, of the oracle
+        and of the null.
+
+    >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
+    >>> z = np.random.default_rng(0).normal(size=(600, 3))
+    >>> recovery = block_recovery(z, z**3, family=family, masks=family.dimension_masks)
+    >>> found = beside_known(recovery, z, z**3, masks=family.dimension_masks)
+    >>> found.purity_of_oracle.min() > 0.99, found.purity_of_null.max() < 0.05
+    (True, True)
+    """
+    family = recovery.family
+    latents, code = as_samples("z", z), as_samples("zhat", zhat)
+    others = torch.randperm(len(code), generator=torch.Generator().manual_seed(seed))
+    known = {
+        "oracle": (latents, family.dimension_masks),
+        "null": (code[others.to(code.device)], masks),
+    }
+    columns = ["kind", "block", "completeness", "purity"]
+    table = pd.DataFrame(recovery.table(), columns=columns)
+    for name, (encoded, opened) in known.items():
+        found = block_recovery(
+            latents, encoded, family=family, masks=opened, regression=QUICK, resamples=0, seed=seed
+        )
+        matching = [_matching(found, row) for row in recovery.blocks]
+        table[f"completeness_of_{name}"] = [row.completeness.average for row in matching]
+        table[f"purity_of_{name}"] = [row.purity.average for row in matching]
+    return table
+
+
+def _matching(found: Recovery, wanted: BlockScore) -> BlockScore:
+    """The row of the same block, with the same coordinates where there is one."""
+    rows = [row for row in found.blocks if (row.kind, row.block) == (wanted.kind, wanted.block)]
+    return next((row for row in rows if row.coordinates == wanted.coordinates), rows[0])
 
 
 def comparison(recoveries: dict[Control, Recovery]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
 from theory.recovery.ridge import JITTER, squared_distances
@@ -76,14 +76,15 @@ class GaussianKernel:
                 found[:, small] = _low_rank(columns[fit], columns[asked], y, chosen)
         if left:
             within, across = _block(self._kernel, fit, fit), _block(self._kernel, asked, fit)
-            easy = float(within.sum(1).max()) <= MOST_ROW_SUM
-            for i in left:
-                weights = _conjugate_gradients(within, y, alphas[i], None) if easy else None
-                if weights is None:
-                    factor = _Cholesky.of(within, alphas[i])
-                    weights = _conjugate_gradients(within, y, alphas[i], factor) if polish else None
-                    weights = factor.solve(y) if weights is None else weights
-                found[:, i] = _product(across, weights)
+            shifts = y.new_tensor([alphas[i] for i in left])
+            weights = None
+            if float(within.sum(1).max()) <= MOST_ROW_SUM:
+                weights = _conjugate_gradients(within, y, shifts)
+            if weights is None:
+                weights = torch.stack(
+                    [_direct(within, y, shift, polish=polish) for shift in shifts], 1
+                )
+            found[:, left] = _product(across, weights.flatten(1)).unflatten(1, weights.shape[1:])
         return found
 
     @cached_property
@@ -154,9 +155,10 @@ class _Cholesky:
         shifted = kernel.clone()
         shifted.diagonal().add_(alpha)
         if shifted.device.type == "cpu":
-            factorise = lapack.spotrf if shifted.dtype == torch.float32 else lapack.dpotrf
             # Transposed, a symmetric matrix in C order is one in LAPACK's order.
-            _, failed = factorise(shifted.numpy().T, lower=1, clean=0, overwrite_a=1)
+            matrix = shifted.numpy().T
+            (potrf,) = get_lapack_funcs(("potrf",), (matrix,))
+            _, failed = potrf(matrix, lower=True, clean=False, overwrite_a=True)
             root = shifted
         else:
             root, failed = torch.linalg.cholesky_ex(shifted)
@@ -169,41 +171,54 @@ class _Cholesky:
         right = y.to(self.root.dtype)
         if y.device.type != "cpu":
             return torch.cholesky_solve(right, self.root).to(y.dtype)
-        solve = lapack.spotrs if right.dtype == torch.float32 else lapack.dpotrs
-        found, _ = solve(self.root.numpy().T, right.numpy(), lower=1)
+        (potrs,) = get_lapack_funcs(("potrs",), (self.root.numpy(),))
+        found, _ = potrs(self.root.numpy().T, right.numpy(), lower=True)
         return torch.from_numpy(found).to(y.dtype)
+
+
+def _direct(
+    kernel: Float[Tensor, "n n"],
+    y: Float[Tensor, "n targets"],
+    alpha: Float[Tensor, ""],
+    *,
+    polish: bool,
+) -> Float[Tensor, "n targets"]:
+    factor = _Cholesky.of(kernel, float(alpha))
+    weights = _conjugate_gradients(kernel, y, alpha[None], factor) if polish else None
+    return factor.solve(y) if weights is None else weights[:, 0]
 
 
 def _conjugate_gradients(
     kernel: Float[Tensor, "n n"],
     y: Float[Tensor, "n targets"],
-    alpha: float,
-    factor: _Cholesky | None,
+    alphas: Float[Tensor, " alphas"],
+    factor: _Cholesky | None = None,
     *,
-    tolerance: float = 3e-4,
-) -> Float[Tensor, "n targets"] | None:
+    tolerance: float = 1e-3,
+) -> Float[Tensor, "n alphas targets"] | None:
     """w with |y - (K + alpha I) w| <= tolerance |y|, preconditioned by a factor if there is one.
 
     None if it takes too long. Predictions on the fitted rows are off by at most as much.
     """
+    shift = alphas.repeat_interleave(y.shape[1])
 
     def act(w: Tensor) -> Tensor:
         image = _product(kernel, w) if factor else (kernel @ w.to(kernel.dtype)).to(w.dtype)
-        return image + alpha * w
+        return image + shift * w
 
-    weights = torch.zeros_like(y)
-    residual = y.clone()
+    residual = y.repeat(1, len(alphas))
+    weights = torch.zeros_like(residual)
     change = residual if factor is None else factor.solve(residual)
     direction = change
     power = (residual * change).sum(0)
-    goal = tolerance * y.square().sum(0).sqrt()
+    goal = tolerance * residual.square().sum(0).sqrt()
     for _ in range(MOST_STEPS):
         acting = act(direction)
         step = power / (direction * acting).sum(0).clamp_min(1e-300)
         weights = weights + step * direction
         residual = residual - step * acting
         if bool((residual.square().sum(0).sqrt() <= goal).all()):
-            return weights
+            return weights.unflatten(1, (len(alphas), -1))
         change = residual if factor is None else factor.solve(residual)
         next_power = (residual * change).sum(0)
         direction = change + next_power / power.clamp_min(1e-300) * direction

@@ -71,6 +71,10 @@ class Regression(ABC):
             split: which rows serve what.
         """
 
+    def coarser(self) -> "Regression | None":
+        """The same with half of its landmarks, to estimate their error; None without landmarks."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line(Regression):

@@ -76,6 +76,8 @@ class Recovery:
         unused: the columns of zhat that no mask opens.
         bar: what the scores had to reach.
         samples: N.
+        landmark_error: how far the scores may be off because the regression uses landmarks, as
+            measured with half of them; None for a regression without landmarks.
     """
 
     family: CaptionFamily
@@ -84,6 +86,7 @@ class Recovery:
     unused: tuple[int, ...]
     bar: Bar
     samples: int
+    landmark_error: float | None
 
     def table(self) -> pd.DataFrame:
         """One row a block; completeness, purity and floor are averages over coordinates."""
@@ -168,6 +171,7 @@ class Recovery:
             "verdict": self.verdict,
             "as_predicted": self.as_predicted,
             "samples": self.samples,
+            "landmark_error": self.landmark_error,
             "threshold": self.bar.threshold,
             "certainty": self.bar.certainty,
             "unused_coordinates": list(self.unused),
@@ -299,6 +303,7 @@ def block_recovery(
         unused=tuple(int(i) for i in np.flatnonzero(~coordinates.masks.any(0))),
         bar=bar,
         samples=len(latents),
+        landmark_error=regressions.landmark_error(),
     )
 
 

@@ -93,6 +93,24 @@ class Regressions:
         """R2 of every target from these columns of zhat."""
         return self._explained("zhat", tuple(columns))
 
+    def landmark_error(self) -> float | None:
+        """The largest change of any R2 from all latents or the whole code with half the landmarks.
+
+        An estimate of what the landmarks cost: it bounds the rest where each doubling of them
+        changes R2 by at most half of the doubling before. None for a regression without landmarks.
+        """
+        coarse = self.regression.coarser()
+        if coarse is None:
+            return None
+        every = torch.ones(1, len(self.split.test)).to(self.latents)
+        worst = 0.0
+        for source, values in (("z", self.latents), ("zhat", self.code)):
+            columns = tuple(range(values.shape[1]))
+            fine = self._explained(source, columns).nonlinear
+            rough = self._r2(self._predict(coarse, self._inputs[source]), every)[0]
+            worst = max(worst, float((fine - rough).abs().nan_to_num().max()))
+        return worst
+
     def _explained(self, source: str, columns: tuple[int, ...]) -> Explained:
         key = source, columns
         if key not in self._known:

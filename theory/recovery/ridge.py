@@ -8,7 +8,7 @@ same features serve every target: the cost hardly depends on how many there are.
 
 # pyright: basic
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -62,6 +62,10 @@ class Ridge(Regression):
         solution = _solve(_Kernel.of(inputs, fit[: self.landmarks], bandwidth), targets, fit)
         best = solution.errors(choose, targets, self.penalties).argmin(0)
         return solution.predict(split.test, targets.new_tensor(self.penalties)[best])
+
+    def coarser(self) -> "Ridge":
+        """See `Regression`."""
+        return replace(self, landmarks=max(self.landmarks // 2, 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
