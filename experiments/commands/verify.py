@@ -103,10 +103,13 @@ def tell(console: Any, done: "Verification") -> None:
     beside.add_column("block")
     beside.add_column("")
     for title in ("completeness", "purity"):
-        beside.add_column(title, justify="right")
+        beside.add_column(title, justify="right", no_wrap=True)
     for name, (_, row) in zip(names, done.beside.iterrows(), strict=True):
         scores = [
-            " / ".join(f"{row[direction + end]:.2f}" for end in ("", "_of_oracle", "_of_null"))
+            " / ".join(
+                f"{round(row[direction + end], 2) + 0:.2f}"
+                for end in ("", "_of_oracle", "_of_null")
+            )
             for direction in ("completeness", "purity")
         ]
         beside.add_row(name, row.kind, *scores)

@@ -3,10 +3,12 @@
 0. *Align*, up to `align_until`: every coordinate is open, as in plain CLIP. Towers of images and
    words need it to find each other at all; towers of vectors do not.
 1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
-2. *Prune*, to the end of `steps`: `budget` is charged to the gates that all captions share, and
-   ramps up until `prune_until`. Whole coordinates go, first those that repeat others (C5).
-   `sparsity` is charged to the gates of single captions all along (C4).
-3. *Refine*, for `refine_steps`: masks stand still and the precision rises. A bounded precision is
+2. *Prune*, up to `prune_until`: `budget` is charged to the gates that all captions share, and
+   ramps up. Whole coordinates go, first those that repeat others (C5).
+3. *Thin*, to the end of `steps`: `sparsity` is charged to the gates of single captions too (C4).
+   It has to come after the budget: charged earlier, each of two captions closes a copy of what
+   they share, and nothing sees that they closed different ones.
+4. *Refine*, for `refine_steps`: masks stand still and the precision rises. A bounded precision is
    what makes each true dimension earn its place while masks form; it is also what lets an
    approximate alignment pass, and that is no longer needed once they stand.
 """
@@ -38,14 +40,14 @@ class TrainConfig:
             a dimension of its own about 1.
         align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
-        prune_until: share of `steps` at which it counts in full.
+        prune_until: share of `steps` at which it counts in full, and sparsity starts to.
         seed: of the initial weights, the batches and the gates.
         log_every: steps between two lines of the log.
         checkpoint_every: steps between two checkpoints.
     """
 
-    steps: int = 3000
-    refine_steps: int = 800
+    steps: int = 4000
+    refine_steps: int = 1000
     batch_size: int = 512
     learning_rate: float = 2e-3
     mask_learning_rate: float = 1e-3

@@ -24,6 +24,7 @@ from smartclip.train.schedule import (
     logit_scale,
     pruning,
     refining,
+    thinning,
 )
 from smartclip.train.source import Source
 from theory.errors import InputError
@@ -130,7 +131,8 @@ def _step(
     )
     loss = contrastive
     if masks_learn:
-        loss = loss + config.sparsity * embeddings.open_probability.sum(1).mean()
+        opened_by_caption = embeddings.open_probability.sum(1).mean()
+        loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
         loss = loss + config.budget * pruning(step, config) * model.expected_size(
             embeddings.open_probability
         )

@@ -5,6 +5,7 @@ import math
 from smartclip.train.config import TrainConfig
 
 WARM_UP_STEPS = 100
+THINNING_RAMP = 0.15
 # Fractions of the peak learning rate: while masks settle, and when refinement starts.
 SETTLED = 0.1
 REFINED = 0.6
@@ -38,6 +39,11 @@ def pruning(step: int, config: TrainConfig) -> float:
     """Share of the budget that is charged: 0 before `prune_from`, 1 after `prune_until`."""
     progress = step / config.steps
     return _clip((progress - config.prune_from) / (config.prune_until - config.prune_from))
+
+
+def thinning(step: int, config: TrainConfig) -> float:
+    """Share of the sparsity that is charged: 0 before `prune_until`, 1 soon after."""
+    return _clip((step / config.steps - config.prune_until) / THINNING_RAMP)
 
 
 def logit_scale(step: int, config: TrainConfig) -> float:

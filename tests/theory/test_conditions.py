@@ -269,3 +269,31 @@ def test_bad_samples_are_refused_by_name():
 
 def test_the_names_are_those_of_predict():
     assert tuple(CONDITIONS) == NAMES
+
+
+class OneSign:
+    """Two latents of one sign; the image is (a^2, b), which folds outside the support only."""
+
+    family = CaptionFamily.from_captions([["a", "b"]])
+
+    def sample(self, n: int, *, seed: int) -> Observations:
+        generator = np.random.default_rng(seed)
+        z = generator.uniform(0.2, 1, size=(n, 2)) * generator.choice([-1, 1], size=(n, 1))
+        return Observations.of(self.family, z=z, caption=np.zeros(n, dtype=int))
+
+    def image_of(self, causes: np.ndarray) -> np.ndarray:
+        return np.column_stack([causes[:, 0] ** 2, causes[:, 1]])
+
+    def text_of(self, causes: np.ndarray, caption: int) -> np.ndarray:
+        return causes
+
+    def supported(self, z: np.ndarray) -> np.ndarray:
+        return z.prod(axis=1) > 0
+
+
+def test_any_world_can_be_checked_and_folds_outside_its_support_do_not_count():
+    assert check_invertible(OneSign()).answer == "cannot tell"
+    everywhere = OneSign()
+    everywhere.supported = lambda z: np.ones(len(z), dtype=bool)  # type: ignore[method-assign]
+    assert check_invertible(everywhere).answer == "fails"
+    assert check_support(OneSign()).answer == "fails"

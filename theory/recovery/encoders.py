@@ -152,7 +152,7 @@ def _sharp(draft: _Draft) -> KnownEncoder:
     return draft.finish("entangled within the promise", mixing)
 
 
-def _entangled(draft: _Draft) -> KnownEncoder:
+def _entangled(draft: _Draft, strength: float = 1.0) -> KnownEncoder:
     """The coordinates of one concept also read one that it may not depend on, if there is one."""
     space, closures = draft.family.space, draft.family.ring.closures
     pairs = [
@@ -167,7 +167,7 @@ def _entangled(draft: _Draft) -> KnownEncoder:
         concept, other = pairs[draft.pick(len(pairs))]
         source = space.columns({other})
         for index, row in enumerate(space.columns({concept})):
-            mixing[row, source[index % len(source)]] = 1.0
+            mixing[row, source[index % len(source)]] = strength
     return draft.finish("entangled", mixing)
 
 
@@ -267,6 +267,18 @@ def known_encoders(family: CaptionFamily, *, seed: int) -> list[KnownEncoder]:
     """
     generator = torch.Generator().manual_seed(seed)
     return [make(_Draft(family=family, generator=generator)) for make in _MAKERS]
+
+
+def leaking_encoder(family: CaptionFamily, *, strength: float, seed: int) -> KnownEncoder:
+    """zhat = z, but the coordinates of one concept k read z_k + strength z_j, j not in cl(k).
+
+    Args:
+        family: the captions; without such a pair of concepts nothing leaks.
+        strength: b, in units of the latents.
+        seed: draws the pair.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return _entangled(_Draft(family=family, generator=generator), strength)
 
 
 def coordinates_of(encoder: KnownEncoder) -> Coordinates:
