@@ -23,7 +23,7 @@ MEASURE_SEED = 1_000_003
 
 def emoji(*, seed: int = 0) -> PictureRecipe:
     """Real pictures and real captions, from scratch."""
-    train = from_scratch(seed=seed, steps=1500)
+    train = from_scratch(seed=seed, steps=600)
     return PictureRecipe(
         data="emoji",
         image=ViTConfig(image_size=64, channels=3, patch=16, width=96, layers=3, heads=4),

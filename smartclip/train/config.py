@@ -34,6 +34,8 @@ class TrainConfig:
         similarity: see `smartclip.objective.similarity_matrix`.
         logit_scale: s while masks form.
         refine_logit_scale: s at the end.
+        refine_alignment: weight of E |m (z^_I - z^_T)|^2 while refining. Telling apart needs only
+            that codes are proportional; lossless alignment (C3) asks that they are equal.
         sparsity: nats charged per open coordinate of a caption.
         budget: nats charged per open coordinate of a caption, to the shared gates only. A
             coordinate that repeats another earns about 0.3 nats where it is open, one that carries
@@ -55,8 +57,9 @@ class TrainConfig:
     similarity: Similarity = "likelihood_ratio"
     logit_scale: float = 2.0
     refine_logit_scale: float = 6.0
+    refine_alignment: float = 1.0
     sparsity: float = 0.06
-    budget: float = 0.36
+    budget: float = 0.6
     align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
@@ -75,6 +78,7 @@ class TrainConfig:
             "similarity": (self.similarity in get_args(Similarity), str(get_args(Similarity))),
             "logit_scale": (self.logit_scale > 0, "positive"),
             "refine_logit_scale": (self.refine_logit_scale > 0, "positive"),
+            "refine_alignment": (self.refine_alignment >= 0, "0 or more"),
             "sparsity": (self.sparsity >= 0, "0 or more"),
             "budget": (self.budget >= 0, "0 or more"),
             "prune_until": (

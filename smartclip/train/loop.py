@@ -130,6 +130,9 @@ def _step(
         similarity=config.similarity,
     )
     loss = contrastive
+    if refining(step, config):
+        gap = mask * (embeddings.image - embeddings.text).square()
+        loss = loss + config.refine_alignment * gap.sum(1).mean()
     if masks_learn:
         opened_by_caption = embeddings.open_probability.sum(1).mean()
         loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
