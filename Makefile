@@ -14,10 +14,10 @@ demo: install    ## the main job: captions, prediction, training, measurement, v
 	@$(BIN)/smartclip demo
 
 test: install    ## the tests
-	@$(BIN)/python -m pytest -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-lab: install     ## JupyterLab with the lessons
-	@$(BIN)/jupyter lab notebooks
+lab: install     ## JupyterLab with the first lesson
+	@$(BIN)/jupyter lab notebooks/01_captions_to_verdict.ipynb
 
 check: install   ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
