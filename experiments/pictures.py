@@ -124,7 +124,7 @@ class PictureResult:
             for model, found in models.items()
         ]
         table = pd.concat(frames, ignore_index=True)
-        return table[["gallery", "model", *table.columns[:-2]]].round(1)
+        return table.loc[:, ["gallery", "model", *table.columns[:-2]]].round(1)
 
     def to_dict(self) -> dict[str, Any]:
         return {

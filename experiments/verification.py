@@ -156,6 +156,7 @@ def verify(
         quiet=quiet,
     )
     held_out = world.sample(recipe.samples, seed=HELD_OUT_SEED + recipe.train.seed)
+    assert isinstance(held_out.text, torch.Tensor)  # a vector world
     code = encode(
         model, held_out.image, held_out.text, held_out.caption, captions=len(world.family.captions)
     )

@@ -63,7 +63,8 @@ class SmartCLIP(nn.Module):
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
         self.mask_network = MaskNetwork(width, dimension, heads=heads)
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
-        self.shared_logits = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
+        shared = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
+        self.shared_logits: nn.Parameter | None = shared
 
     def encode_image(self, images: Tensor) -> Float[Tensor, "B D"]:
         """z^_I, unmasked."""

@@ -13,13 +13,12 @@ All three similarities are matrix products of [B, D] arrays; no [B, B, D] array 
 """
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from theory.errors import InputError
 
@@ -135,7 +134,7 @@ class _StreamedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         image: Tensor,
         text: Tensor,
         mask: Tensor,
@@ -159,7 +158,7 @@ class _StreamedLoss(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         image, text, mask, scale, row_normaliser, column_normaliser = ctx.saved_tensors
         size = len(image)
         shared = [part.detach().requires_grad_() for part in (text, mask, scale)]

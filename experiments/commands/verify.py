@@ -104,7 +104,7 @@ def tell(console: Any, done: "Verification") -> None:
     beside.add_column("")
     for title in ("completeness", "purity"):
         beside.add_column(title, justify="right", no_wrap=True)
-    for name, (_, row) in zip(names, done.beside.iterrows(), strict=True):
+    for name, row in zip(names, done.beside.to_dict("records"), strict=True):
         scores = [
             " / ".join(
                 f"{round(row[direction + end], 2) + 0:.2f}"
@@ -112,7 +112,7 @@ def tell(console: Any, done: "Verification") -> None:
             )
             for direction in ("completeness", "purity")
         ]
-        beside.add_row(name, row.kind, *scores)
+        beside.add_row(name, row["kind"], *scores)
     console.print(beside)
     console.print(
         f"Masks of the same kind of caption agree in {done.code.agreement:.1%} of captions."

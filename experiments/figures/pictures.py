@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from experiments.figures.style import MEASURED, MUTED, PALETTE, PROMISED, SEQUENTIAL, style
 from smartclip.evaluate.readout import Readout
@@ -18,7 +19,7 @@ def retrieval_figure(table: pd.DataFrame) -> Figure:
     Args:
         table: gallery, model, direction, R@k and chance@k in percent.
     """
-    table = table[table["direction"] == "caption to image"]
+    table = table.query("direction == 'caption to image'")
     ks = [name for name in table.columns if name.startswith("R@")]
     galleries = list(dict.fromkeys(table["gallery"]))
     with style():
@@ -27,17 +28,17 @@ def retrieval_figure(table: pd.DataFrame) -> Figure:
             figsize=(1.2 + 3.4 * len(galleries), 3.0),
         )  # fmt: skip
         for axis, gallery in zip(axes[0], galleries, strict=True):
-            rows = table[table["gallery"] == gallery]
+            rows = table.query("gallery == @gallery")
             long = rows.melt(["model"], ks, var_name="at", value_name="percent")
             sns.barplot(
                 long, x="at", y="percent", hue="model", palette=COLOURS, ax=axis, legend=False
             )
             for place, k in enumerate(ks):
-                chance = rows[k.replace("R", "chance")].iloc[0]
+                chance = float(rows[k.replace("R", "chance")].to_numpy()[0])
                 axis.plot([place - 0.42, place + 0.42], [chance] * 2, color=MUTED, linewidth=2)
             axis.set(title=gallery, xlabel="", ylim=(0, 100))
         axes[0][0].set_ylabel("captions answered, %")
-        handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
+        handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
         figure.legend(handles, list(COLOURS), loc="outside lower center", ncols=3, frameon=False)
     return figure
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import matplotlib as mpl
 import seaborn as sns
@@ -35,7 +36,7 @@ def style() -> Iterator[None]:
         "axes.titlelocation": "left",
         "font.family": "DejaVu Sans",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(cast(Any, settings)):
         yield
 
 

@@ -26,7 +26,7 @@ def training_curves(metrics: list[dict[str, Any]], *, steps: int) -> Figure:
         sns.lineplot(lines, x="step", y="open", ax=size, color=MEASURED, label="open per caption")
         size.set(ylabel="coordinates", title="Coordinates", ylim=(0, None))
         for axis in (loss, size):
-            if steps < lines["step"].max():
+            if steps < metrics[-1]["step"]:
                 axis.axvline(steps, color=MUTED, linestyle=":", linewidth=1)
         size.legend(frameon=False)
     return figure

@@ -1,6 +1,5 @@
 """Scenes of four real handwritten digits; captions mention two of the four places."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,10 @@ from torch import Tensor
 from experiments.figures.contact import Row, contact_sheet
 from experiments.pictures import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
-from simulators import DigitWorld
+from simulators import Batch, DigitWorld
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
 from smartclip.train.source import Source
-from theory import CaptionFamily
 
 CORPUS = 20_000
 HELD_OUT = 1_000
@@ -36,6 +34,12 @@ def digits(*, seed: int = 0) -> PictureRecipe:
     )
 
 
+def sentences(batch: Batch) -> list[str]:
+    """The captions of a batch, which in a digit world are words."""
+    assert isinstance(batch.text, list)
+    return batch.text
+
+
 class DigitSource:
     """Batches of a digit world, tokenised."""
 
@@ -44,7 +48,7 @@ class DigitSource:
 
     def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         batch = self.world.sample(size, seed=self.seed, start=step * size)
-        return batch.image.to(device), self.tokenizer.tokenise(batch.text).to(device)
+        return batch.image.to(device), self.tokenizer.tokenise(sentences(batch)).to(device)
 
 
 class DigitPictures:
@@ -54,14 +58,9 @@ class DigitPictures:
 
     def __init__(self) -> None:
         self.train, self.test = DigitWorld(), DigitWorld(split="test")
-
-    @property
-    def family(self) -> CaptionFamily:
-        return self.train.family
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        return Tokenizer.fit(self.train.sample(CORPUS, seed=MEASURE_SEED).text)
+        self.family = self.train.family
+        corpus = self.train.sample(CORPUS, seed=MEASURE_SEED)
+        self.tokenizer = Tokenizer.fit(sentences(corpus))
 
     def source(self, seed: int) -> Source:
         return DigitSource(self.train, self.tokenizer, seed=seed)
@@ -75,7 +74,7 @@ class DigitPictures:
             Gallery(
                 name="handwriting never seen",
                 images=batch.image,
-                texts=batch.text,
+                texts=sentences(batch),
                 relevant=agrees.all(2),
                 groups=range(HELD_OUT),
             )
@@ -86,7 +85,7 @@ class DigitPictures:
         batch = world.sample(count, seed=MEASURE_SEED + 1)
         return Labelled(
             images=batch.image,
-            texts=batch.text,
+            texts=sentences(batch),
             caption=batch.caption,
             values=batch.z.long().numpy(),
         )
@@ -97,10 +96,14 @@ class DigitPictures:
         rows = [
             Row(
                 images=[np.repeat(picture[..., None], 3, axis=2)],
-                captions=[(text, sorted(self.family.captions[kind]))],
+                captions=[(text, sorted(map(str, self.family.captions[kind])))],
             )
-            for picture, text, kind in zip(pixels, batch.text, batch.caption.tolist(), strict=True)
+            for picture, text, kind in zip(
+                pixels, sentences(batch), batch.caption.tolist(), strict=True
+            )
         ]
         return contact_sheet(
-            rows, self.family.concepts, title="Each caption mentions two of the four digits"
+            rows,
+            [str(place) for place in self.family.concepts],
+            title="Each caption mentions two of the four digits",
         )

@@ -1,6 +1,5 @@
 """Emoji of two vendors with their real captions, each mentioning some of the emoji's concepts."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from smartclip.data.emoji import EmojiData
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
 from smartclip.train.source import Source
-from theory import CaptionFamily
 
 LABELLED = 4_000
 MEASURE_SEED = 1_000_003
@@ -54,14 +52,8 @@ class EmojiPictures:
     def __init__(self) -> None:
         self.data = EmojiData.load()
         self.train = self.data.subset(split="train")
-
-    @cached_property
-    def family(self) -> CaptionFamily:
-        return self.train.family()
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        return Tokenizer.fit(
+        self.family = self.train.family()
+        self.tokenizer = Tokenizer.fit(
             caption.text for row in range(len(self.data)) for caption in self.data.captions_of(row)
         )
 
@@ -105,7 +97,9 @@ class EmojiPictures:
     def _values(self, data: EmojiData, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n K"]:
         values = np.full((len(rows), len(self.family.concepts)), -1)
         for column, concept in enumerate(self.family.concepts):
-            names = sorted({e.values[concept] for e in self.data.emoji if concept in e.values})
+            names = sorted(
+                {emoji.values[str(concept)] for emoji in self.data.emoji if concept in emoji.values}
+            )
             number = {name: position for position, name in enumerate(names)}
             values[:, column] = [
                 number.get(data.emoji[row].values.get(str(concept), ""), -1) for row in rows

@@ -51,7 +51,7 @@ class PictureRecipe:
             text_tower = TextTower(config, self.dimension)
             if not clip:
                 with torch.no_grad():
-                    text_tower.transformer.text_projection.mul_(TEXT_START)
+                    text_tower.projection.mul_(TEXT_START)
             model = SmartCLIP(
                 ImageTower(self.image, self.dimension),
                 text_tower,

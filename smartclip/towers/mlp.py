@@ -55,8 +55,8 @@ class MLPTextTower(nn.Module):
         self.hidden = _hidden_layers(inputs, config)
         self.project = nn.Linear(config.width, dimension)
         self.width = max(state_width, 4 * math.ceil(inputs / 4))
-        self.register_buffer("embedding", torch.empty(inputs, self.width))
-        nn.init.orthogonal_(self.embedding)
+        self.embedding: Tensor
+        self.register_buffer("embedding", nn.init.orthogonal_(torch.empty(inputs, self.width)))
 
     def forward(
         self, tokens: Float[Tensor, "B inputs"]

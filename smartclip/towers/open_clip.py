@@ -209,6 +209,13 @@ class TextTower(nn.Module):
         )
 
     @property
+    def projection(self) -> nn.Parameter:
+        """The last linear map, from the end-of-text state to z_T [W, D]."""
+        weights = self.transformer.text_projection
+        assert isinstance(weights, nn.Parameter)
+        return weights
+
+    @property
     def width(self) -> int:
         """W, the width of the states that the mask network reads."""
         return self.config.width

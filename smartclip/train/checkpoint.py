@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simulators.storage import write_atomically
+from smartclip.model import SmartCLIP
 from theory.errors import InputError
 
 
@@ -23,7 +24,7 @@ from theory.errors import InputError
 class TrainState:
     """What changes while training."""
 
-    model: nn.Module
+    model: SmartCLIP
     optimiser: Optimizer
     generator: torch.Generator
     step: int = 0

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from simulators.world import World
+from theory.errors import InputError
 
 
 @runtime_checkable
@@ -37,7 +38,13 @@ class WorldSource:
         if self._drawn is None or self._drawn[:2] != (group, size):
             n = size * self.steps_at_once
             batch = self.world.sample(n, seed=self.seed, start=group * n, device=device)
+            if isinstance(batch.text, list):
+                raise InputError(
+                    f"captions of {type(self.world).__name__} are words",
+                    rule="this source passes captions on as they are",
+                    fix="use a source that tokenises",
+                )
             self._drawn = (group, size, batch.image, batch.text)
-        _, _, images, tokens = self._drawn
+        images, tokens = self._drawn[2:]
         first = (step % self.steps_at_once) * size
         return images[first : first + size], tokens[first : first + size]
