@@ -24,6 +24,7 @@ HIDDEN_BUT_COMMITTED = {".ci", ".gitignore", ".pre-commit-config.yaml"}
 # Tests named after what they are about where that is not one module of their layer.
 NAMED_AFTER_SOMETHING_ELSE = {
     "tests/simulators/test_conditions.py": "the conditions of theory, tried on worlds",
+    "tests/theory/recovery/test_beside.py": "an oracle and a null, beside_known of controls",
     "tests/theory/test_examples.py": "the examples in all docstrings of the layer",
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",

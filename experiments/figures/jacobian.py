@@ -36,6 +36,11 @@ def jacobian_norms(test: JacobianTest, masks: Bool[np.ndarray, "captions D"]) ->
             figsize=(2.2 + 0.55 * len(names), 1.2 + 0.24 * max(len(order), 4)),
             layout="constrained",
         )
+        axis.set_title("What each coordinate reads\n(outlined: allowed)")
+        if not order:  # a code that no caption opens
+            axis.text(0.5, 0.5, "no coordinate is open", ha="center", va="center")
+            axis.set_axis_off()
+            return figure
         sns.heatmap(
             values, ax=axis, vmin=0, cmap=sns.light_palette(PROMISED, as_cmap=True), linewidths=0.5,
             annot=values.size <= 400, fmt=".2f", annot_kws={"fontsize": 7},
@@ -46,7 +51,6 @@ def jacobian_norms(test: JacobianTest, masks: Bool[np.ndarray, "captions D"]) ->
             for place in np.flatnonzero(allowed[row]):
                 corner = float(place), float(height)
                 axis.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=MEASURED, lw=1.6))
-        axis.set_title("What each coordinate reads\n(outlined: allowed)")
         axis.set_xlabel("concept")
         axis.set_ylabel("coordinate of the code")
         axis.tick_params(length=0, labelrotation=0)

@@ -20,6 +20,7 @@ from theory.witness import (
     value_dependent_mask,
     wrong_concept,
 )
+from theory.world import Observations
 
 
 @pytest.mark.parametrize("make", WITNESSES)
@@ -120,13 +121,14 @@ def test_broken_support_is_seen_by_its_check(make: Callable[[], Witness]):
     rows = witness.draw(np.random.default_rng(0), 2000)
     dimension = witness.family.dimension
     noise = rows[:, dimension:] if rows.shape[1] > dimension else None
-    verdict = check_support(
+    seen = Observations.of(
         witness.family,
-        rows[:, :dimension],
-        np.zeros(2000, dtype=int) if len(witness.family.captions) == 1 else np.arange(2000) % 2,
+        z=rows[:, :dimension],
+        caption=np.arange(2000) % len(witness.family.captions),
         image_noise=noise,
         text_noise=noise,
     )
+    verdict = check_support(seen)
     assert verdict.answer == "fails"
 
 
@@ -141,9 +143,8 @@ def test_the_missing_inverse_is_pure_exact_and_forgets():
     rows = witness.draw(np.random.default_rng(0), 500)
     caption = np.arange(500) % 2
     code = witness.other.image(rows)
-    verdict = check_lossless(
-        witness.family, rows, caption, code, code, witness.family.dimension_masks
-    )
+    seen = Observations.of(witness.family, z=rows, caption=caption)
+    verdict = check_lossless(seen, code, code, witness.family.dimension_masks)
     assert verdict.answer == "cannot tell"
 
 
