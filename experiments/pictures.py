@@ -189,7 +189,9 @@ class PictureResult:
                 f"Prediction, if every condition held: identified alone are {alone}. The values "
                 "here are discrete, which the statements do not cover; the readout shows what "
                 "training made of it.",
-                f"Masks of one kind of caption agree in {self.code.agreement:.1%} of captions.",
+                f"Masks of one kind of caption agree in {self.code.agreement:.1%} of captions; "
+                f"{sum(map(bool, self.readouts['SmartCLIP'].coordinates))} of "
+                f"{len(family.concepts)} concepts have coordinates of their own.",
             ],
             pictures=[
                 Picture(path=self.folder.figure(name), text=text) for name, text in pictures.items()
