@@ -125,17 +125,21 @@ class Verification:
     def _story(self) -> list[str]:
         family, alone = self.prediction.family, self.prediction.alone
         used = int(self.code.caption_masks.any(0).sum())
+        promised = [row for row in self.recovery.blocks if row.promised]
+        bar = self.recovery.bar.threshold
+        reached = sum(min(row.completeness.average, row.purity.average) >= bar for row in promised)
         return [
             f"Captions: {len(family.captions)} kinds, over {len(family.concepts)} concepts with "
             f"{family.dimension} latent dimensions.",
             f"Prediction: {len(alone)} of {len(family.concepts)} concepts are identified alone "
-            f"({', '.join(map(str, alone)) or 'none'}), although "
-            f"{sum((concept,) in self._captions() for concept in alone)} of them are ever named "
-            "alone.",
+            f"({', '.join(map(str, alone)) or 'none'}); "
+            f"{sum((concept,) in self._captions() for concept in alone)} of them ever stand alone "
+            "in a caption.",
             f"Training: {used} of {self.code.caption_masks.shape[1]} coordinates are in use; the "
             f"masks of one kind of caption agree in {self.code.agreement:.1%} of captions.",
             f"Measurement: {len(self.recovery.blocks)} blocks on {self.recovery.samples:,} "
-            "held-out samples.",
+            f"held-out samples. On average over coordinates, {reached} of {len(promised)} promised "
+            f"blocks reach {bar} in both directions; the verdict asks it of every coordinate.",
             self.swap_words,
         ]
 

@@ -74,14 +74,16 @@ def train_and_tell(recipe: "PictureRecipe", out: Path, device: str) -> dict[str,
 
 
 def tell(console: Any, result: "PictureResult") -> None:
-    """The comparison in words and R@k in a table."""
+    """R@k of every model in a table for each gallery, and the comparison in words."""
     from rich.table import Table
 
-    found = result.table()
-    table = Table(title="Retrieval on held-out pictures, percent")
-    for name in found.columns:
-        table.add_column(name)
-    for row in found.itertuples(index=False):
-        table.add_row(*map(str, row))
-    console.print(table)
+    for gallery, rows in result.table().groupby("gallery", sort=False):
+        chance = ", ".join(f"{rows[f'chance@{k}'].iloc[0]:.1f}" for k in (1, 5, 10))
+        table = Table("model", "direction", "R@1", "R@5", "R@10")
+        table.title = f"{gallery}: percent answered (chance {chance})"
+        for row in rows.to_dict("records"):
+            table.add_row(
+                row["model"], row["direction"], *(f"{row[f'R@{k}']:.1f}" for k in (1, 5, 10))
+            )
+        console.print(table)
     console.print(result.verdict())

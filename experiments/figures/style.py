@@ -18,8 +18,7 @@ MEASURED = PALETTE[1]
 GOOD = PALETTE[2]
 BAD = PALETTE[3]
 MUTED = "#8a8a8a"
-SEQUENTIAL = sns.color_palette("crest", as_cmap=True)
-DIVERGING = sns.color_palette("vlag", as_cmap=True)
+SEQUENTIAL = sns.light_palette(PROMISED, as_cmap=True)
 
 
 @contextmanager
