@@ -10,11 +10,11 @@ def choose_device(name: str) -> torch.device:
     cuda = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "cpu")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
+    if name != "cpu" and name.partition(":")[0] != "cuda":
         raise InputError(
             f"device {name!r}", rule="a device is auto, cpu or cuda", fix="choose one of them"
         )
-    if name != "cpu" and not cuda:
+    if name.startswith("cuda") and not cuda:
         raise InputError(
             f"device {name!r}", rule="this torch sees no CUDA device", fix="use auto or cpu"
         )

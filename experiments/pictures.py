@@ -4,21 +4,19 @@ captions -> prediction -> training -> measurement: retrieval on held-out picture
 can be read off which concept's coordinates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from experiments.figures.pictures import readout_figure, retrieval_figure
 from experiments.figures.recovery import caption_masks
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
+from experiments.picture_data import Gallery, Labelled, PictureData
 from experiments.recipes.pictures import PictureRecipe
 from experiments.report import Picture, Section
 from experiments.run_folder import RESULT, RunFolder
@@ -30,68 +28,7 @@ from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
-from smartclip.train.source import Source
-from theory import CaptionFamily, Prediction, predict
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gallery:
-    """Held-out pictures and the captions that are asked about them.
-
-    Attributes:
-        name: what is held out.
-        images: [N, ...].
-        texts: M captions.
-        relevant: [N, M], which caption describes which picture.
-        groups: for each caption, what it shares with others; resampled together.
-    """
-
-    name: str
-    images: Float[Tensor, "N c h w"]
-    texts: list[str]
-    relevant: Bool[Tensor, "N M"]
-    groups: Sequence[object]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
-    """Pictures whose concepts are known, each with one caption.
-
-    Attributes:
-        images: [N, ...].
-        texts: N captions.
-        caption: [N] which kind of caption, an index into `family.captions`.
-        values: [N, K] the value of each concept; -1 where a picture does not have the concept.
-    """
-
-    images: Float[Tensor, "N c h w"]
-    texts: list[str]
-    caption: Int[Tensor, " N"]
-    values: Int[np.ndarray, "N K"]
-
-
-class PictureData(Protocol):
-    """What a data set of pictures offers to training and measurement."""
-
-    title: str
-    tokenizer: Tokenizer
-    family: CaptionFamily
-
-    def source(self, seed: int) -> Source:
-        """Training batches."""
-        ...
-
-    def galleries(self) -> list[Gallery]:
-        """Held-out retrieval, the main one first."""
-        ...
-
-    def labelled(self, *, held_out: bool) -> Labelled:
-        """Pictures with known concepts, to read concepts off coordinates."""
-        ...
-
-    def sheet(self) -> Any:
-        """A figure of some pictures with their captions."""
-        ...
+from theory import Prediction, predict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

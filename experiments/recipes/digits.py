@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from experiments.figures.contact import Row, contact_sheet
-from experiments.pictures import Gallery, Labelled
+from experiments.picture_data import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
 from simulators import Batch, DigitWorld
 from smartclip.text import Tokenizer

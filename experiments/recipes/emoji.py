@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from experiments.figures.emoji import emoji_sheet
-from experiments.pictures import Gallery, Labelled
+from experiments.picture_data import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
 from smartclip.data.emoji import EmojiData
 from smartclip.text import Tokenizer

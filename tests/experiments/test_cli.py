@@ -200,7 +200,10 @@ def test_verify_leaves_everything_in_the_run_folder(finished: Path):
         "checkpoint.safetensors",
         "result.json",
         "report.html",
-        *(f"figures/{name}.png" for name in ("blocks", "dependency", "jacobian", "masks", "training")),
+        *(
+            f"figures/{name}.png"
+            for name in ("blocks", "dependency", "jacobian", "masks", "training")
+        ),
     }
     config = json.loads((folder / "config.json").read_text())
     assert config["captions"] == [["a", "b"], ["b"]]
