@@ -4,6 +4,7 @@ captions -> prediction -> training -> measurement: retrieval on held-out picture
 can be read off which concept's coordinates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,9 +225,10 @@ def _retrieve(
     found = {}
     for name, settings in (("SmartCLIP", recipe.train), ("CLIP", recipe.clip)):
         model = models[name]
-        image = _embed(model.encode_image, gallery.images, model)
-        text = _embed(lambda rows, model=model: model.encode_text(rows)[0], tokens, model)
-        mask = _embed(lambda rows, model=model: model.encode_text(rows)[1], tokens, model)
+        (image,) = _embed(
+            lambda rows, model=model: (model.encode_image(rows),), gallery.images, model
+        )
+        text, mask = _embed(model.encode_text, tokens, model)
         scale = settings.refine_logit_scale if settings.refine_steps else settings.logit_scale
         readings = {"SmartCLIP, masked": mask, "SmartCLIP, unmasked": None}
         for reading, opened in (readings if name == "SmartCLIP" else {"CLIP": None}).items():
@@ -236,9 +238,13 @@ def _retrieve(
 
 
 @torch.inference_mode()
-def _embed(encode_rows: Any, rows: Tensor, model: SmartCLIP) -> Tensor:
+def _embed(
+    encode_rows: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor, model: SmartCLIP
+) -> tuple[Tensor, ...]:
+    """All that `encode_rows` gives, on the CPU, a few rows at a time."""
     device = next(model.parameters()).device
-    return torch.cat([encode_rows(part.to(device)).cpu() for part in rows.split(512)])
+    parts = [encode_rows(part.to(device)) for part in rows.split(512)]
+    return tuple(torch.cat(column).cpu() for column in zip(*parts, strict=True))
 
 
 def _draw(result: PictureResult, data: PictureData, recipe: PictureRecipe) -> None:

@@ -34,6 +34,16 @@ from theory.recovery.samples import Split, as_samples, spread
 from theory.recovery.verdict import Bar, Score, Verdict, judge
 
 SHOWN = 3
+COLUMNS = [
+    "kind",
+    "block",
+    "promised",
+    "completeness",
+    "purity",
+    "floor",
+    "coordinates",
+    "verdict",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,16 +114,7 @@ class Recovery:
                 }
                 for row in self.blocks
             ],
-            columns=[
-                "kind",
-                "block",
-                "promised",
-                "completeness",
-                "purity",
-                "floor",
-                "coordinates",
-                "verdict",
-            ],
+            columns=COLUMNS,
         )
 
     def scores(self) -> pd.DataFrame:
@@ -195,19 +196,7 @@ class Recovery:
         }
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th>{title}</th>"
-            for title in (
-                "kind",
-                "block",
-                "promised",
-                "completeness",
-                "purity",
-                "floor",
-                "coordinates",
-                "verdict",
-            )
-        )
+        head = "".join(f"<th>{title}</th>" for title in COLUMNS)
         rows = "".join(
             f"<tr><td>{row.kind}</td><td>{escape(_name(self.family, row.block))}</td>"
             f"<td>{'yes' if row.promised else 'no'}</td>"
