@@ -1,17 +1,18 @@
-"""Captions to tokens: `text -> [B, L]`, open_clip's byte-pair pieces with a compact vocabulary.
+"""Captions to tokens: `text -> [B, L]`, the byte-pair pieces of CLIP (Radford et al., ICML 2021).
 
-The pieces are those of CLIP (Radford et al., ICML 2021). A corpus of short captions uses a few
-hundred of its 49,408 pieces; numbering only those gives a small model a small embedding table.
-Nothing is cut off unless the caller asks for it.
+`CLIPTokenizer` has CLIP's own 49,408 ids, for pretrained towers. `Tokenizer` numbers only the
+pieces of a corpus: short captions use a few hundred, and a small model wants a small embedding
+table. Nothing is cut off unless the caller asks for it, and `CaptionReader` counts what is.
 """
 
 import functools
 import itertools
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -60,12 +61,7 @@ class Tokenizer:
                 rule=f"its ids ascend and lie in CLIP's vocabulary of {bpe}",
                 fix="make it with Tokenizer.fit(captions)",
             )
-        if self.context < 2:
-            raise InputError(
-                f"a context of {self.context} tokens",
-                rule="start and end take two",
-                fix="choose a longer context, or none to fit the corpus",
-            )
+        _check_context(self.context)
         table = np.full(bpe, UNSEEN, dtype=np.int64)
         table[list(self.pieces)] = np.arange(_FIRST_PIECE, _FIRST_PIECE + len(self.pieces))
         object.__setattr__(self, "_table", table)
@@ -96,7 +92,7 @@ class Tokenizer:
 
     def lengths(self, captions: Sequence[str]) -> Int[np.ndarray, " b"]:
         """Tokens of each caption, start and end included, before anything is cut off."""
-        return np.array([len(_encode(caption)) + 2 for caption in captions], dtype=np.int64)
+        return _lengths(captions)
 
     def too_long(self, captions: Sequence[str]) -> list[int]:
         """Indices of the captions that do not fit the context."""
@@ -116,31 +112,9 @@ class Tokenizer:
         Raises:
             InputError: a caption is too long and `truncate` is not set.
         """
-        if isinstance(captions, str):
-            raise InputError(
-                f"the single string {captions!r}",
-                rule="captions come as a list",
-                fix="write [caption]",
-            )
-        rows = [_encode(caption) for caption in captions]
-        room = self.context - 2
-        if not truncate and any(len(row) > room for row in rows):
-            first = next(index for index, row in enumerate(rows) if len(row) > room)
-            count = sum(len(row) > room for row in rows)
-            raise InputError(
-                f"{count} of {len(rows)} captions too long, the first being number {first} "
-                f"with {len(rows[first]) + 2} tokens",
-                rule=f"the context is {self.context} and captions are not cut unasked",
-                fix="fit a longer context, or pass truncate=True",
-            )
-        lengths = np.array([min(len(row), room) for row in rows], dtype=np.int64)
-        tokens = np.full((len(rows), self.context), PADDING, dtype=np.int64)
-        tokens[:, 0] = START
-        filled = np.arange(self.context - 1) < lengths[:, None]
-        kept = itertools.chain.from_iterable(row[:room] for row in rows)
-        tokens[:, 1:][filled] = self._table[np.fromiter(kept, dtype=np.int64, count=lengths.sum())]
-        tokens[np.arange(len(rows)), lengths + 1] = self.end
-        return torch.from_numpy(tokens)
+        rows = _fitting(captions, self.context, truncate=truncate)
+        known = self._table[np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int64)]
+        return _packed(known, [len(row) for row in rows], self.context, start=START, end=self.end)
 
     def unseen(self, captions: Sequence[str]) -> float:
         """Share of the captions' pieces that the vocabulary does not have, from 0 to 1."""
@@ -182,6 +156,187 @@ class Tokenizer:
         return cls.from_dict(saved)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CLIPTokenizer:
+    """`[49406, pieces of the caption, 49407, 0, 0 ...]`: the ids of every released CLIP.
+
+    Attributes:
+        context: L, tokens in a row, start and end included.
+
+    >>> CLIPTokenizer(context=6).tokenise(["a bear"]).tolist()
+    [[49406, 320, 4298, 49407, 0, 0]]
+    """
+
+    context: int = 77
+
+    size = 49_408
+    start = 49_406
+    end = 49_407
+
+    def __post_init__(self) -> None:
+        _check_context(self.context)
+
+    def lengths(self, captions: Sequence[str]) -> Int[np.ndarray, " b"]:
+        """Tokens of each caption, start and end included, before anything is cut off."""
+        return _lengths(captions)
+
+    def too_long(self, captions: Sequence[str]) -> list[int]:
+        """Indices of the captions that do not fit the context."""
+        return np.flatnonzero(self.lengths(captions) > self.context).tolist()
+
+    def tokenise(self, captions: Sequence[str], *, truncate: bool = False) -> Int[Tensor, "b l"]:
+        """As `Tokenizer.tokenise`: int64 [B, L] on the CPU; what is too long is an error unless
+        `truncate` is set."""
+        rows = _fitting(captions, self.context, truncate=truncate)
+        known = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int64)
+        lengths = [len(row) for row in rows]
+        return _packed(known, lengths, self.context, start=self.start, end=self.end)
+
+
+@runtime_checkable
+class AnyTokenizer(Protocol):
+    """What both tokenizers offer."""
+
+    @property
+    def context(self) -> int:
+        """L, tokens in a row."""
+        ...
+
+    def lengths(self, captions: Sequence[str]) -> Int[np.ndarray, " b"]:
+        """Tokens of each caption before anything is cut off."""
+        ...
+
+    def tokenise(self, captions: Sequence[str], *, truncate: bool = False) -> Int[Tensor, "b l"]:
+        """Token ids, padded to the context."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionLengths:
+    """How long the captions of a data set are.
+
+    Attributes:
+        context: L that they have to fit.
+        captions: how many were measured.
+        of: how many there are.
+        cut: of those measured, how many lose their end.
+        median: tokens, start and end included.
+        longest: tokens of the longest.
+    """
+
+    context: int
+    captions: int
+    of: int
+    cut: int
+    median: float
+    longest: int
+
+    @property
+    def share(self) -> float:
+        """Share of captions that lose their end, 0 to 1."""
+        return self.cut / self.captions if self.captions else 0.0
+
+    def __str__(self) -> str:
+        sample = "" if self.captions == self.of else f", looking at {self.captions:,}"
+        return (
+            f"{self.share:.1%} of {self.of:,} captions are longer than {self.context} tokens and "
+            f"lose their end (median {self.median:.0f}, longest {self.longest}{sample})"
+        )
+
+
+def caption_lengths(
+    captions: list[str], tokenizer: AnyTokenizer, *, most: int = 20_000
+) -> CaptionLengths:
+    """Measure captions, or `most` of them at equal distances if there are more.
+
+    >>> str(caption_lengths(["a bear", "a bear with a pen"], CLIPTokenizer(context=5)))
+    '50.0% of 2 captions are longer than 5 tokens and lose their end (median 6, longest 7)'
+    """
+    places = np.linspace(0, len(captions) - 1, min(most, len(captions))).round().astype(int)
+    lengths = tokenizer.lengths([captions[place] for place in places])
+    return CaptionLengths(
+        context=tokenizer.context,
+        captions=len(lengths),
+        of=len(captions),
+        cut=int((lengths > tokenizer.context).sum()),
+        median=float(np.median(lengths)) if len(lengths) else 0.0,
+        longest=int(lengths.max(initial=0)),
+    )
+
+
+class CaptionReader:
+    """Captions to tokens for training: cuts what is too long, and counts it. Threads may share it.
+
+    >>> read = CaptionReader(CLIPTokenizer(context=5))
+    >>> read(["a bear", "a bear with a pen"]).shape, read.captions, read.cut, read.share
+    (torch.Size([2, 5]), 2, 1, 0.5)
+    """
+
+    def __init__(self, tokenizer: AnyTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.captions = self.cut = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, captions: Sequence[str]) -> Int[Tensor, "b l"]:
+        cut = int((self.tokenizer.lengths(captions) > self.tokenizer.context).sum())
+        with self._lock:
+            self.captions += len(captions)
+            self.cut += cut
+        return self.tokenizer.tokenise(captions, truncate=True)
+
+    @property
+    def share(self) -> float:
+        """Share of the captions so far that lost their end, 0 to 1."""
+        return self.cut / self.captions if self.captions else 0.0
+
+
+def _check_context(context: int) -> None:
+    if context < 2:
+        raise InputError(
+            f"a context of {context} tokens",
+            rule="start and end take two",
+            fix="choose a longer one",
+        )
+
+
+def _lengths(captions: Sequence[str]) -> Int[np.ndarray, " b"]:
+    return np.array([len(_encode(caption)) + 2 for caption in captions], dtype=np.int64)
+
+
+def _fitting(captions: Sequence[str], context: int, *, truncate: bool) -> list[tuple[int, ...]]:
+    """The pieces of each caption, cut to the context if that is asked for."""
+    if isinstance(captions, str):
+        raise InputError(
+            f"the single string {captions!r}",
+            rule="captions come as a list",
+            fix="write [caption]",
+        )
+    rows = [_encode(caption) for caption in captions]
+    room = context - 2
+    if not truncate and any(len(row) > room for row in rows):
+        first = next(index for index, row in enumerate(rows) if len(row) > room)
+        count = sum(len(row) > room for row in rows)
+        raise InputError(
+            f"{count} of {len(rows)} captions too long, the first being number {first} "
+            f"with {len(rows[first]) + 2} tokens",
+            rule=f"the context is {context} and captions are not cut unasked",
+            fix="fit a longer context, or pass truncate=True",
+        )
+    return [row[:room] for row in rows]
+
+
+def _packed(
+    pieces: Int[np.ndarray, " n"], lengths: list[int], context: int, *, start: int, end: int
+) -> Int[Tensor, "b l"]:
+    """Rows of `[start, pieces, end, padding]` from the pieces of all of them, one after another."""
+    count = np.array(lengths, dtype=np.int64)
+    tokens = np.full((len(count), context), PADDING, dtype=np.int64)
+    tokens[:, 0] = start
+    tokens[:, 1:][np.arange(context - 1) < count[:, None]] = pieces
+    tokens[np.arange(len(count)), count + 1] = end
+    return torch.from_numpy(tokens)
+
+
 @functools.cache
 def _bpe() -> Any:
     load_open_clip()
@@ -190,7 +345,7 @@ def _bpe() -> Any:
     return SimpleTokenizer()
 
 
-@functools.lru_cache(maxsize=1 << 18)
+@functools.lru_cache(maxsize=1 << 16)
 def _encode(caption: str) -> tuple[int, ...]:
     """CLIP's piece ids of one caption; the same captions come back every epoch."""
     return tuple(_bpe().encode(caption))

@@ -1,8 +1,9 @@
-"""A small image tower and a small text tower, `i -> z_I` and `t -> (z_T, states)`.
+"""An image tower and a text tower, `i -> z_I` and `t -> (z_T, states)`.
 
 The transformers are open_clip's own `VisionTransformer` and `TextTransformer`, the modules behind
-CLIP ViT-B/16 and L/14 (Radford et al., ICML 2021), at sizes that train on a CPU. open_clip is
-imported only when a tower is made: it takes seconds.
+CLIP ViT-B/16 and L/14 (Radford et al., ICML 2021), at any size: the defaults train on a CPU, and
+`smartclip.towers.pretrained` gives them trained weights. open_clip is imported only when a tower is
+made: it takes seconds.
 """
 
 import importlib
@@ -70,6 +71,8 @@ class ViTConfig:
         width: of the token states.
         layers: residual attention blocks.
         heads: attention heads; they divide `width`.
+        mlp_ratio: width inside a block's perceptron, in multiples of `width`.
+        quick_gelu: x sigmoid(1.702 x) for an activation, as in OpenAI's CLIP; else the exact GELU.
     """
 
     image_size: int = 16
@@ -78,6 +81,8 @@ class ViTConfig:
     width: int = 64
     layers: int = 3
     heads: int = 4
+    mlp_ratio: float = 4.0
+    quick_gelu: bool = False
 
     def __post_init__(self) -> None:
         _require_positive(self)
@@ -105,6 +110,8 @@ class TextConfig:
         width: of the token states, W.
         layers: residual attention blocks.
         heads: attention heads; they divide `width`.
+        mlp_ratio: width inside a block's perceptron, in multiples of `width`.
+        quick_gelu: see `ViTConfig`.
     """
 
     vocabulary: int
@@ -112,6 +119,8 @@ class TextConfig:
     width: int = 64
     layers: int = 2
     heads: int = 4
+    mlp_ratio: float = 4.0
+    quick_gelu: bool = False
 
     def __post_init__(self) -> None:
         _require_positive(self)
@@ -121,7 +130,7 @@ class TextConfig:
 def _require_positive(config: ViTConfig | TextConfig) -> None:
     for name in config.__slots__:
         value = getattr(config, name)
-        if value < 1:
+        if not isinstance(value, bool) and value < 1:
             raise InputError(
                 f"{name} = {value}", rule="sizes of a tower are at least 1", fix="use a larger one"
             )
@@ -149,7 +158,7 @@ class ImageTower(nn.Module):
     def __init__(self, config: ViTConfig, dimension: int) -> None:
         super().__init__()
         load_open_clip()
-        from open_clip.transformer import VisionTransformer
+        from open_clip.transformer import QuickGELU, VisionTransformer
 
         self.config = config
         self.transformer = VisionTransformer(
@@ -158,8 +167,9 @@ class ImageTower(nn.Module):
             width=config.width,
             layers=config.layers,
             heads=config.heads,
-            mlp_ratio=4.0,
+            mlp_ratio=config.mlp_ratio,
             output_dim=dimension,
+            act_layer=QuickGELU if config.quick_gelu else nn.GELU,
         )
         if config.channels != 3:  # open_clip fixes three input channels
             self.transformer.conv1 = nn.Conv2d(
@@ -195,7 +205,7 @@ class TextTower(nn.Module):
     def __init__(self, config: TextConfig, dimension: int) -> None:
         super().__init__()
         load_open_clip()
-        from open_clip.transformer import TextTransformer
+        from open_clip.transformer import QuickGELU, TextTransformer
 
         self.config = config
         self.transformer = TextTransformer(
@@ -204,8 +214,10 @@ class TextTower(nn.Module):
             width=config.width,
             heads=config.heads,
             layers=config.layers,
+            mlp_ratio=config.mlp_ratio,
             output_dim=dimension,
             output_tokens=True,
+            act_layer=QuickGELU if config.quick_gelu else nn.GELU,
         )
 
     @property

@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartclip.text import PADDING, START, UNSEEN, Tokenizer
+from smartclip.text import (
+    PADDING,
+    START,
+    UNSEEN,
+    CaptionReader,
+    CLIPTokenizer,
+    Tokenizer,
+    caption_lengths,
+)
 from smartclip.towers.open_clip import TextConfig, TextTower, load_open_clip
 from theory.errors import InputError
 
@@ -123,3 +131,51 @@ def test_a_tower_of_its_size_reads_its_rows(tokenizer: Tokenizer) -> None:
     assert code.shape == (len(CORPUS), 3)
     assert states.shape == (len(CORPUS), tokenizer.context, config.width)
     assert np.isfinite(code.detach().numpy()).all()
+
+
+LONG = ["a bear", " ".join(["a bear with a pen"] * 30), "a pen. " * 100]
+
+
+@pytest.mark.parametrize("context", [5, 77, 248])
+def test_clips_ids_are_those_of_open_clip(context: int) -> None:
+    load_open_clip()
+    from open_clip.tokenizer import SimpleTokenizer
+
+    ours, theirs = CLIPTokenizer(context=context), SimpleTokenizer(context_length=context)
+    captions = [*CORPUS, *LONG]
+    cut = ours.tokenise(captions, truncate=True)
+    # open_clip cuts in silence and puts the end in the last place, as we do when asked.
+    torch.testing.assert_close(cut, theirs(captions))
+    assert (cut.max(1).values == ours.end).all()
+    assert ours.size == theirs.vocab_size
+
+
+def test_clips_tokenizer_cuts_nothing_unasked() -> None:
+    tokenizer = CLIPTokenizer(context=77)
+    assert tokenizer.too_long(LONG) == [1, 2]
+    with pytest.raises(InputError, match="2 of 3 captions too long, the first being number 1"):
+        tokenizer.tokenise(LONG)
+    with pytest.raises(InputError, match="single string"):
+        tokenizer.tokenise("a bear")
+    with pytest.raises(InputError, match="a context of 1"):
+        CLIPTokenizer(context=1)
+    assert tokenizer.tokenise([]).shape == (0, 77)
+
+
+def test_lengths_of_a_data_set_are_told() -> None:
+    found = caption_lengths(LONG, CLIPTokenizer(context=152))
+    assert (found.captions, found.cut, found.longest) == (3, 1, 302)
+    assert found.share == pytest.approx(1 / 3)
+    assert "33.3% of 3 captions are longer than 152 tokens" in str(found)
+    sample = caption_lengths(["a"] * 50 + LONG[:1] * 50, CLIPTokenizer(), most=10)
+    assert (sample.captions, sample.of, sample.cut) == (10, 100, 0)
+    assert "looking at 10" in str(sample)
+    assert caption_lengths([], CLIPTokenizer()).share == 0
+
+
+def test_a_reader_counts_what_it_cuts() -> None:
+    reader = CaptionReader(CLIPTokenizer(context=77))
+    assert reader.share == 0
+    torch.testing.assert_close(reader(LONG), reader.tokenizer.tokenise(LONG, truncate=True))
+    reader(CORPUS)
+    assert (reader.captions, reader.cut) == (7, 2)
