@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from smartclip.masks import MaskNetwork, bernoulli_gate, hard_gate
+from smartclip.gates import Gate, draw_gate, open_probability, read_gate
+from smartclip.masks import MaskNetwork
 
 
 class Embeddings(NamedTuple):
@@ -41,6 +42,7 @@ class SmartCLIP(nn.Module):
         budget: give each coordinate a gate g_k shared by all captions (condition C5).
         all_open: every mask is all ones: plain CLIP, the baseline.
         heads: attention heads of the mask network.
+        gate: how logits become masks, for caption masks and shared gates alike.
     """
 
     def __init__(
@@ -54,14 +56,16 @@ class SmartCLIP(nn.Module):
         budget: bool = True,
         all_open: bool = False,
         heads: int = 4,
+        gate: Gate = "bernoulli",
     ) -> None:
         super().__init__()
         self.dimension = dimension
+        self.gate: Gate = gate
         self.all_open = all_open
         self.image_tower = image_tower
         self.text_tower = text_tower
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
-        self.mask_network = MaskNetwork(width, dimension, heads=heads)
+        self.mask_network = MaskNetwork(width, dimension, heads=heads, gate=gate)
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
         shared = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
         self.shared_logits: nn.Parameter | None = shared
@@ -73,7 +77,7 @@ class SmartCLIP(nn.Module):
     def encode_text(self, tokens: Tensor) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """z^_T and the hard mask m^(t), as used after training."""
         text, mask_logits = self._read(tokens)
-        return text, self._close_unused(hard_gate(mask_logits))
+        return text, self._close_unused(read_gate(mask_logits, self.gate))
 
     def used_coordinates(self) -> Float[Tensor, " D"]:
         """1 for each coordinate that some caption may open, 0 for those given up for all."""
@@ -89,7 +93,7 @@ class SmartCLIP(nn.Module):
         open_share = open_probability.detach().mean(0)
         if self.shared_logits is None:
             return open_share.sum()
-        return (self.shared_logits.sigmoid() * open_share).sum()
+        return (open_probability(self.shared_logits, self.gate) * open_share).sum()
 
     def forward(
         self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None
@@ -98,12 +102,12 @@ class SmartCLIP(nn.Module):
         image = self.encode_image(images)
         text, mask_logits = self._read(tokens)
         if generator is None:
-            mask = self._close_unused(hard_gate(mask_logits))
+            mask = self._close_unused(read_gate(mask_logits, self.gate))
         else:
-            mask = bernoulli_gate(mask_logits, generator)
+            mask = draw_gate(mask_logits, self.gate, generator)
             if self.shared_logits is not None:
-                mask = mask * bernoulli_gate(self.shared_logits, generator)
-        return Embeddings(image, text, mask, mask_logits.sigmoid())
+                mask = mask * draw_gate(self.shared_logits, self.gate, generator)
+        return Embeddings(image, text, mask, open_probability(mask_logits, self.gate))
 
     def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         text, states = self.text_tower(tokens)
@@ -112,4 +116,6 @@ class SmartCLIP(nn.Module):
         return text, self.mask_network(states)
 
     def _close_unused(self, mask: Tensor) -> Tensor:
-        return mask if self.shared_logits is None else mask * hard_gate(self.shared_logits)
+        if self.shared_logits is None:
+            return mask
+        return mask * read_gate(self.shared_logits, self.gate)
