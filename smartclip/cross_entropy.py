@@ -69,8 +69,9 @@ def symmetric_cross_entropy(
     given = [part for part in factors if part is not None]
     streamed = chunk_size is not None
     keep = not streamed and torch.is_grad_enabled() and any(p.requires_grad for p in given)
-    on_cpu = factors.u.device.type == "cpu"
-    rows = chunk_size or (BAND_ROWS if on_cpu else factors.u.shape[-2])
+    rows = chunk_size or factors.u.shape[-2]
+    if not streamed and factors.u.device.type == "cpu":
+        rows = max(1, BAND_ROWS // math.prod(runs))
     with torch.autocast(factors.u.device.type, enabled=False):
         loss, *_ = _CrossEntropy.apply(*_with_one_leading_dimension(factors), rows, keep)
     return loss.reshape(runs)
@@ -85,21 +86,19 @@ def _with_one_leading_dimension(factors: Factors) -> list[Tensor | None]:
     ]
 
 
-def _bands(size: int, rows: int) -> list[slice]:
-    return [slice(start, min(start + rows, size)) for start in range(0, size, rows)]
+def _bands(size: int, rows: int) -> list[tuple[int, int]]:
+    """First row and number of rows of each band."""
+    return [(start, min(rows, size - start)) for start in range(0, size, rows)]
 
 
-def _logits_(
-    factors: Factors, band: slice, logits: Tensor, root: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
+def _logits_(factors: Factors, start: int, rows: int, logits: Tensor, root: Tensor | None) -> None:
     """Writes rows of S, and of R where there is a root, into [K, rows, B]."""
-    torch.bmm(factors.u[:, band], factors.v.mT, out=logits)
+    torch.bmm(factors.u.narrow(1, start, rows), factors.v.mT, out=logits)
     if factors.c is not None:
         logits.add_(factors.c.unsqueeze(1))
     if factors.q is not None and factors.m is not None and root is not None:
-        torch.bmm(factors.q[:, band], factors.m.mT, out=root)
+        torch.bmm(factors.q.narrow(1, start, rows), factors.m.mT, out=root)
         logits.mul_(root.add_(EPSILON).rsqrt_())
-    return logits, root
 
 
 def _exp_difference_(logits: Tensor, normaliser: Tensor, scratch: Tensor) -> Tensor:
@@ -131,17 +130,18 @@ class _CrossEntropy(torch.autograd.Function):
         held = size if keep else min(rows, size)
         logits = u.new_empty(runs, held, size)
         root = None if q is None else u.new_empty(runs, held, size)
-        row_normaliser, own = u.new_empty(runs, size), u.new_empty(runs, size)
+        row_normalisers: list[Tensor] = []
+        diagonals: list[Tensor] = []
         column_normaliser = u.new_full((runs, size), -math.inf)
-        for band in _bands(size, rows):
-            here = band if keep else slice(0, band.stop - band.start)
-            part, _ = _logits_(
-                factors, band, logits[:, here], None if root is None else root[:, here]
-            )
-            free = scratch[:, : band.stop - band.start]
-            row_normaliser[:, band] = _logsumexp(part, 2, free)
+        for start, count in _bands(size, rows):
+            at = start if keep else 0
+            part, free = logits.narrow(1, at, count), scratch.narrow(1, 0, count)
+            inverse = None if root is None else root.narrow(1, at, count)
+            _logits_(factors, start, count, part, inverse)
+            row_normalisers.append(_logsumexp(part, 2, free))
             column_normaliser = torch.logaddexp(column_normaliser, _logsumexp(part, 1, free))
-            own[:, band] = part.diagonal(band.start, 1, 2)
+            diagonals.append(part.diagonal(start, 1, 2).clone())
+        row_normaliser, own = torch.cat(row_normalisers, 1), torch.cat(diagonals, 1)
         loss = ((row_normaliser - own) + (column_normaliser - own)).mean(1) / 2
         kept = (logits, root) if keep else (None, None)
         return loss, row_normaliser, column_normaliser, *kept
@@ -158,7 +158,9 @@ class _CrossEntropy(torch.autograd.Function):
         if upstream is None:
             return (None,) * 7
         with torch.autocast(upstream.device.type, enabled=False):
-            return *_Gradient.apply(upstream, *ctx.saved_tensors, ctx.rows), None, None
+            masks_learn = ctx.needs_input_grad[4]
+            grads = _Gradient.apply(upstream, *ctx.saved_tensors, ctx.rows, masks_learn)
+        return *grads, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
@@ -181,39 +183,43 @@ class _Gradient(torch.autograd.Function):
         logits: Tensor | None,
         root: Tensor | None,
         rows: int,
+        masks_learn: bool,
     ) -> tuple[Tensor | None, ...]:
         factors = Factors(u, v, c, q, m)
         runs, size = u.shape[:2]
         du, dv = torch.empty_like(u), torch.zeros_like(v)
         dc = None if c is None else torch.zeros_like(c)
         dq = None if q is None else torch.empty_like(q)
-        dm = None if m is None else torch.zeros_like(m)
-        # The 1 / 2B of the formula goes into the normalisers.
-        row_normaliser = (row_normaliser + math.log(2 * size)).unsqueeze(2)
-        column_normaliser = (column_normaliser + math.log(2 * size)).unsqueeze(1)
-        band_shape = (runs, min(rows, size), size)
-        scratch = [u.new_empty(band_shape) for _ in range(2 if logits is not None else 4)]
-        for band in _bands(size, rows):
-            slope, other, *again = (part[:, : band.stop - band.start] for part in scratch)
+        dm = torch.zeros_like(m) if m is not None and masks_learn else None
+        upstream = upstream.reshape(runs, 1, 1) / (2 * size)
+        row_normaliser = row_normaliser.unsqueeze(2)
+        column_normaliser = column_normaliser.unsqueeze(1)
+        again = 0 if logits is not None else 1 if q is None else 2
+        scratch = [u.new_empty(runs, min(rows, size), size) for _ in range(2 + again)]
+        for start, count in _bands(size, rows):
+            slope, other, *made = (part.narrow(1, 0, count) for part in scratch)
             if logits is None:
-                part, inverse = _logits_(factors, band, again[0], None if q is None else again[1])
+                part, inverse = made[0], None if q is None else made[1]
+                _logits_(factors, start, count, part, inverse)
             else:
-                part, inverse = logits[:, band], None if root is None else root[:, band]
-            _exp_difference_(part, row_normaliser[:, band], slope)
+                part = logits.narrow(1, start, count)
+                inverse = None if root is None else root.narrow(1, start, count)
+            _exp_difference_(part, row_normaliser.narrow(1, start, count), slope)
             slope.add_(_exp_difference_(part, column_normaliser, other))
-            slope.diagonal(band.start, 1, 2).sub_(1 / size)
-            slope.mul_(upstream[:, None, None])
+            slope.diagonal(start, 1, 2).sub_(2)
+            slope.mul_(upstream)
             if inverse is not None:
                 slope.mul_(inverse)
-            torch.bmm(slope, v, out=du[:, band])
-            dv.baddbmm_(slope.mT, u[:, band])
+            torch.bmm(slope, v, out=du.narrow(1, start, count))
+            dv.baddbmm_(slope.mT, u.narrow(1, start, count))
             if dc is not None:
                 dc.add_(slope.sum(1))
-            if inverse is None or q is None or m is None or dq is None or dm is None:
+            if inverse is None or q is None or m is None or dq is None:
                 continue
             torch.mul(slope, part, out=other).mul_(inverse)
-            torch.bmm(other, m, out=dq[:, band]).mul_(-0.5)
-            dm.baddbmm_(other.mT, q[:, band], alpha=-0.5)
+            torch.bmm(other, m, out=dq.narrow(1, start, count)).mul_(-0.5)
+            if dm is not None:
+                dm.baddbmm_(other.mT, q.narrow(1, start, count), alpha=-0.5)
         return du, dv, dc, dq, dm
 
     @staticmethod
@@ -239,7 +245,9 @@ def _over_runs(
         moved = part.expand(count, *part.shape) if dim is None else part.movedim(dim, 0)
         return moved.flatten(0, 1)
 
-    outputs = function.apply(*map(joined, inputs, in_dims, strict=False))
+    outputs = function.apply(
+        *(joined(part, dim) for part, dim in zip(inputs, in_dims, strict=True))
+    )
     assert isinstance(outputs, tuple)
     return (
         tuple(None if part is None else part.unflatten(0, (count, -1)) for part in outputs),

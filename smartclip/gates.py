@@ -5,9 +5,9 @@
     hard_concrete      m = clip(1.2 sigmoid((log u - log(1 - u) + l) / beta) - 0.1, 0, 1)
     soft               m = sigmoid(l)                                     (an ablation)
 
-with u uniform on [0, 1]. Sources: SmartCLIP (CVPR 2025) for the first; Bengio, Leonard and Courville
-(2013) for the straight-through gradient; Louizos, Welling and Kingma (ICLR 2018) for the hard
-concrete, with their constants. Where m is a step or clipped, its gradient is that of the smooth
+with u uniform on [0, 1]. Sources: SmartCLIP (CVPR 2025) for the first; Bengio, Leonard and
+Courville (2013) for the straight-through gradient; Louizos, Welling and Kingma (ICLR 2018) for the
+hard concrete, with their constants. Where m is a step or clipped, its gradient is that of the smooth
 function inside, so that a closed gate is told what opening it would bring. The published hard
 concrete has no gradient where it is clipped; this is where ours differs.
 
@@ -51,7 +51,7 @@ def draw_gate(
     if gate == "bernoulli":
         share = logits.sigmoid()
         return _straight_through((u < share).to(logits.dtype), share)
-    stretched = LOWER + (UPPER - LOWER) * ((u.logit() + logits) / TEMPERATURE).sigmoid()
+    stretched = LOWER + (UPPER - LOWER) * ((u.logit(1e-6) + logits) / TEMPERATURE).sigmoid()
     return _straight_through(stretched.clamp(0, 1), stretched)
 
 
@@ -61,7 +61,7 @@ def read_gate(logits: Float[Tensor, "*shape"], gate: Gate) -> Float[Tensor, "*sh
     return logits.sigmoid() if gate == "soft" else hard_gate(logits)
 
 
-def open_probability(logits: Float[Tensor, "*shape"], gate: Gate) -> Float[Tensor, "*shape"]:
+def expected_opening(logits: Float[Tensor, "*shape"], gate: Gate) -> Float[Tensor, "*shape"]:
     """P(m > 0), or E[m] for the soft gate: what a price on the size of masks charges.
 
     A straight-through gate is open with probability 0 or 1; its gradient is that of the sigmoid.

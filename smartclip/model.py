@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from smartclip.gates import Gate, draw_gate, open_probability, read_gate
+from smartclip.gates import Gate, draw_gate, expected_opening, read_gate
 from smartclip.masks import MaskNetwork
 
 
@@ -93,7 +93,7 @@ class SmartCLIP(nn.Module):
         open_share = open_probability.detach().mean(0)
         if self.shared_logits is None:
             return open_share.sum()
-        return (open_probability(self.shared_logits, self.gate) * open_share).sum()
+        return (expected_opening(self.shared_logits, self.gate) * open_share).sum()
 
     def forward(
         self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None
@@ -107,7 +107,7 @@ class SmartCLIP(nn.Module):
             mask = draw_gate(mask_logits, self.gate, generator)
             if self.shared_logits is not None:
                 mask = mask * draw_gate(self.shared_logits, self.gate, generator)
-        return Embeddings(image, text, mask, open_probability(mask_logits, self.gate))
+        return Embeddings(image, text, mask, expected_opening(mask_logits, self.gate))
 
     def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         text, states = self.text_tower(tokens)
