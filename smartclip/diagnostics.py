@@ -33,8 +33,8 @@ def mask_statistics(mask: Float[Tensor, "B D"]) -> MaskStatistics:
     Two empty masks are the same mask, and overlap by 1. So does a batch of one with itself.
 
     Example:
-        >>> mask_statistics(torch.tensor([[1.0, 1, 0, 0], [1.0, 0, 1, 0]]))
-        MaskStatistics(keep_rate=0.5, dead=1, always_on=1, overlap=0.3333333432674408)
+        >>> mask_statistics(torch.tensor([[1.0, 1, 0, 0], [1.0, 0, 0, 0]]))
+        MaskStatistics(keep_rate=0.375, dead=2, always_on=1, overlap=0.5)
     """
     opened = (mask > 0.5).to(torch.float32)
     share, size = opened.mean(0), opened.sum(1)

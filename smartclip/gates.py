@@ -7,9 +7,9 @@
 
 with u uniform on [0, 1]. Sources: SmartCLIP (CVPR 2025) for the first; Bengio, Leonard and
 Courville (2013) for the straight-through gradient; Louizos, Welling and Kingma (ICLR 2018) for the
-hard concrete, with their constants. Where m is a step or clipped, its gradient is that of the smooth
-function inside, so that a closed gate is told what opening it would bring. The published hard
-concrete has no gradient where it is clipped; this is where ours differs.
+hard concrete, with their constants. Where m is a step or clipped, its gradient is that of the
+smooth function inside, so that a closed gate is told what opening it would bring. The published
+hard concrete has no gradient where it is clipped; this is where ours differs.
 
 Deterministic gates trained from scratch stick at all ones or collapse to empty masks: a gate that
 never flips learns nothing. Soft masks make any price on their size meaningless, since the mask can

@@ -78,8 +78,10 @@ def leading_components(x: Float[Tensor, "B D"], components: int) -> Float[Tensor
         with torch.no_grad():
             tall = x.shape[0] >= x.shape[1]
             covariance = centred.T @ centred if tall else centred @ centred.T
+            kept = min(components, len(covariance))
             # Eigenvalues ascend.
-            directions = torch.linalg.eigh(covariance).eigenvectors[:, -components:]
+            directions = torch.linalg.eigh(covariance).eigenvectors
+            directions = directions.narrow(1, len(covariance) - kept, kept)
         if tall:
             return mean + (centred @ directions) @ directions.T
         return mean + directions @ (directions.T @ centred)

@@ -26,7 +26,8 @@ class MaskNetwork(nn.Module):
         width: W, the width of the token states.
         dimension: D, the number of coordinates to open or close.
         heads: attention heads.
-        opening: probability with which every gate is open at first, whatever the caption.
+        opening: probability with which every gate is open at first, whatever the caption. Of a
+            straight-through gate it is sigmoid(l), so that all are shut at first up to 1/2.
         gate: the kind of gate that will read the logits; it says which logit that probability is.
 
     Shapes:

@@ -43,10 +43,7 @@ def by_definition(image, text, mask, scale, similarity, mask_text=False, negativ
     m = mask[None] if negatives == "modular" else mask[:, None]
     if similarity == "cosine":
         x_norm = ((m * x.square()).sum(2) + EPSILON).sqrt()
-        if mask_text:
-            t_norm = ((m * t.square()).sum(2) + EPSILON).sqrt()
-        else:
-            t_norm = t.norm(dim=2)
+        t_norm = ((m * t.square()).sum(2) + EPSILON).sqrt() if mask_text else t.norm(dim=2)
         logits = scale * (m * x * t).sum(2) / (x_norm * t_norm)
     else:
         terms = -scale * (x - t).square()
