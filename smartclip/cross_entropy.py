@@ -12,6 +12,7 @@ two matrix products forward and four backward, where plain CLIP has one and two.
 the products happens on a band of rows that fits into a cache. `streamed` keeps nothing but the
 log-normalisers of rows and columns and makes each band of S again in the backward pass.
 
+Autocast changes nothing here: it leaves products alone that are written in place or to `out`.
 Inputs may carry leading dimensions, one loss for each, and the function may be vmapped.
 """
 
@@ -72,8 +73,7 @@ def symmetric_cross_entropy(
     rows = chunk_size or factors.u.shape[-2]
     if not streamed and factors.u.device.type == "cpu":
         rows = max(1, BAND_ROWS // math.prod(runs))
-    with torch.autocast(factors.u.device.type, enabled=False):
-        loss, *_ = _CrossEntropy.apply(*_with_one_leading_dimension(factors), rows, keep)
+    loss, *_ = _CrossEntropy.apply(*_with_one_leading_dimension(factors), rows, keep)
     return loss.reshape(runs)
 
 
@@ -157,9 +157,8 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
         if upstream is None:
             return (None,) * 7
-        with torch.autocast(upstream.device.type, enabled=False):
-            masks_learn = ctx.needs_input_grad[4]
-            grads = _Gradient.apply(upstream, *ctx.saved_tensors, ctx.rows, masks_learn)
+        masks_learn = ctx.needs_input_grad[4]
+        grads = _Gradient.apply(upstream, *ctx.saved_tensors, ctx.rows, masks_learn)
         return *grads, None, None
 
     @staticmethod

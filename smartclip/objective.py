@@ -128,13 +128,12 @@ def modular_contrastive_loss(
     size = image.shape[-2]
     if chunk_size is not None and chunk_size >= size:
         chunk_size = None
-    with torch.autocast(image.device.type, enabled=False):
-        wide = torch.float64 if image.dtype == torch.float64 else torch.float32
-        image, text = image.to(wide), text.to(wide)
-        mask = None if mask is None else mask.to(wide)
-        factors = _factors(
-            image, text, mask, logit_scale, similarity, mask_text, own=negatives == "own"
-        )
+    wide = torch.float64 if image.dtype == torch.float64 else torch.float32
+    image, text = image.to(wide), text.to(wide)
+    mask = None if mask is None else mask.to(wide)
+    factors = _factors(
+        image, text, mask, logit_scale, similarity, mask_text, own=negatives == "own"
+    )
     return symmetric_cross_entropy(factors, chunk_size=chunk_size)
 
 

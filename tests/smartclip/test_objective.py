@@ -231,6 +231,14 @@ def test_every_tensor_is_made_on_its_inputs_device(variant, chunk_size):
 
 
 @pytest.mark.gpu
+def test_autocast_leaves_the_loss_in_full_precision_on_a_gpu():
+    parts = [part.float().cuda() for part in drawn(32, 32, 16)]
+    wanted = modular_contrastive_loss(*parts, 50.0)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        assert torch.equal(modular_contrastive_loss(*parts, 50.0), wanted)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("variant", VARIANTS, ids=named)
 @pytest.mark.parametrize("chunk_size", [None, 16])
 def test_gpu_agrees_with_cpu(variant, chunk_size):
