@@ -15,6 +15,18 @@ from torch import Tensor, nn
 from smartclip.masks import MaskNetwork, bernoulli_gate, hard_gate
 
 
+class Features(NamedTuple):
+    """What the towers say of each pair by itself, each [B, D].
+
+    `image` is f_I(i) before whitening, `text` is z^_T, `mask_logits` are l(t). No row depends on
+    another, so a batch can be embedded a few rows at a time, or on several machines.
+    """
+
+    image: Float[Tensor, "B D"]
+    text: Float[Tensor, "B D"]
+    mask_logits: Float[Tensor, "B D"]
+
+
 class Embeddings(NamedTuple):
     """What one batch becomes: `image` z^_I, `text` z^_T and `mask` m, each [B, D].
 
@@ -95,8 +107,21 @@ class SmartCLIP(nn.Module):
         self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None
     ) -> Embeddings:
         """Embeddings with masks drawn at random if a generator is given, hard ones if not."""
-        image = self.encode_image(images)
-        text, mask_logits = self._read(tokens)
+        return self.head(self.embed(images, tokens), generator=generator)
+
+    def embed(self, images: Tensor, tokens: Tensor) -> Features:
+        """The heavy half of `forward`: both towers and the mask network, row by row."""
+        return Features(self.image_tower(images), *self._read(tokens))
+
+    def head(self, features: Features, *, generator: torch.Generator | None = None) -> Embeddings:
+        """The light half of `forward`: what depends on the whole batch, whitening and gates.
+
+        Args:
+            features: of the whole batch.
+            generator: draws the gates; hard gates without one.
+        """
+        image, text, mask_logits = features
+        image = self.image_norm(image)
         if generator is None:
             mask = self._close_unused(hard_gate(mask_logits))
         else:

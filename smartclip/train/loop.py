@@ -1,10 +1,6 @@
-"""The training loop: modular alignment + sparsest masks + tightest budget.
+"""The training loop, on one page.
 
-    minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|,      m^(t) = g * b(t),
-
-where the second price moves only the shared gates g (see `smartclip.masks`).
-
-The loop is one page: what the phases are is in `config`, how settings move is in `schedule`.
+What is minimised is in `losses`, what the phases are in `config`, how settings move in `schedule`.
 """
 
 import time
@@ -14,18 +10,11 @@ import torch
 from torch.optim import AdamW
 
 from smartclip.model import SmartCLIP
-from smartclip.objective import modular_contrastive_loss
 from smartclip.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from smartclip.train.config import TrainConfig
 from smartclip.train.log import MetricsLog, training_progress
-from smartclip.train.schedule import (
-    aligning,
-    learning_rate_factor,
-    logit_scale,
-    pruning,
-    refining,
-    thinning,
-)
+from smartclip.train.losses import report, step_loss
+from smartclip.train.schedule import learning_rate_factor
 from smartclip.train.source import Source
 from theory.errors import InputError
 
@@ -118,45 +107,13 @@ def _step(
     for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
         group["lr"] = rate * factor
     images, tokens = source.batch(step, config.batch_size, device)
-    drawing = None if refining(step, config) else state.generator
-    embeddings = model(images, tokens, generator=drawing)
-    masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
-    mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
-    contrastive = modular_contrastive_loss(
-        embeddings.image,
-        embeddings.text,
-        mask,
-        logit_scale(step, config),
-        similarity=config.similarity,
-    )
-    loss = contrastive
-    if refining(step, config):
-        gap = mask * (embeddings.image - embeddings.text).square()
-        loss = loss + config.refine_alignment * gap.sum(1).mean()
-    if masks_learn:
-        opened_by_caption = embeddings.open_probability.sum(1).mean()
-        loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
-        loss = loss + config.budget * pruning(step, config) * model.expected_size(
-            embeddings.open_probability
-        )
+    terms = step_loss(model, model.embed(images, tokens), config, step, state.generator)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    terms.loss.backward()
     state.optimiser.step()
     if (step + 1) % config.log_every and step + 1 != config.total_steps:
         return {}
-    with torch.no_grad():
-        opened = mask.mean(0)
-        return {
-            "loss": loss.item(),
-            "contrastive": contrastive.item(),
-            "open": mask.sum(1).mean().item(),
-            "keep_rate": mask.mean().item(),
-            "used": model.used_coordinates().sum().item(),
-            "dead": (opened == 0).sum().item(),
-            "always_on": (opened == 1).sum().item(),
-            "logit_scale": logit_scale(step, config),
-            "learning_rate": rates[0] * factor,
-        }
+    return report(model, terms, config, step) | {"learning_rate": rates[0] * factor}
 
 
 def _refuse_divergence(line: dict[str, float], step: int) -> None:
