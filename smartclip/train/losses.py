@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from smartclip.model import Features, SmartCLIP
-from smartclip.objective import modular_contrastive_loss
 from smartclip.train.config import TrainConfig
+from smartclip.train.distributed_loss import contrastive_share
+from smartclip.train.ranks import mean_over_ranks, own_rows, ranks
 from smartclip.train.schedule import aligning, logit_scale, pruning, refining, thinning
 
 
@@ -32,26 +33,34 @@ def step_loss(
     config: TrainConfig,
     step: int,
     generator: torch.Generator,
+    *,
+    chunk_size: int | None = None,
 ) -> Terms:
-    """The loss at a step, from the features of its whole batch.
+    """This rank's share of the loss at a step, from the features of its whole batch.
+
+    Every rank has the whole batch's features and draws the same gates, so whitening, gates and
+    prices are what they are in one process. Only the similarities are shared out, a rank taking
+    the rows of its own images. The mean over ranks is the loss.
 
     Args:
         model: its head is used, its towers are not.
         features: of the whole batch, `model.embed(images, tokens)`.
         config: prices and phases.
         step: from 0 to `config.total_steps` - 1.
-        generator: draws the gates while they learn.
+        generator: draws the gates while they learn; in the same state on every rank.
+        chunk_size: rows of the similarity matrix held at a time.
     """
     drawing = None if refining(step, config) else generator
     embeddings = model.head(features, generator=drawing)
     masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
     mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
-    contrastive = modular_contrastive_loss(
-        embeddings.image,
+    contrastive = contrastive_share(
+        embeddings.image if ranks() == 1 else embeddings.image[own_rows(len(mask))],
         embeddings.text,
         mask,
         logit_scale(step, config),
         similarity=config.similarity,
+        chunk_size=chunk_size,
     )
     loss = contrastive
     if refining(step, config):
@@ -68,15 +77,25 @@ def step_loss(
 
 @torch.no_grad()
 def report(model: SmartCLIP, terms: Terms, config: TrainConfig, step: int) -> dict[str, float]:
-    """The line of the log: loss, open coordinates, and those that no or every caption opens."""
-    opened = terms.mask.mean(0)
+    """The line of the log, the same on every rank, which all have to ask for.
+
+    `open` is E |m|, `keep_rate` its share of D; `used` counts coordinates whose shared gate is
+    open, `dead` and `always_on` those that no or every caption of the batch opens. `overlap` is
+    E |m_i m_j| / E |m_i or m_j| over pairs of captions i != j.
+    """
+    loss, contrastive = mean_over_ranks(torch.stack([terms.loss, terms.contrastive])).tolist()
+    mask = terms.mask
+    captions, opened = len(mask), mask.sum(0)
+    shared = (opened * (opened - 1)).sum() / (captions * (captions - 1))
+    either = 2 * mask.sum(1).mean() - shared
     return {
-        "loss": terms.loss.item(),
-        "contrastive": terms.contrastive.item(),
-        "open": terms.mask.sum(1).mean().item(),
-        "keep_rate": terms.mask.mean().item(),
+        "loss": loss,
+        "contrastive": contrastive,
+        "open": mask.sum(1).mean().item(),
+        "keep_rate": mask.mean().item(),
         "used": model.used_coordinates().sum().item(),
         "dead": (opened == 0).sum().item(),
-        "always_on": (opened == 1).sum().item(),
+        "always_on": (opened == captions).sum().item(),
+        "overlap": (shared / either.clamp_min(torch.finfo(mask.dtype).tiny)).item(),
         "logit_scale": logit_scale(step, config),
     }

@@ -1,0 +1,148 @@
+"""The modular contrastive loss of a batch that is spread over k processes.
+
+Rank r holds the images i in R_r, b = B / k of them, and computes those rows of S alone:
+
+    L_r = 1/2b ( sum_(i in R_r) log sum_j exp S_ij  +  sum_(j in R_r) log sum_i exp S_ij
+                 - 2 sum_(i in R_r) S_ii ),                         L = 1/k sum_r L_r.
+
+The columns' normalisers run over all images, of which a rank sees its own; the ranks exchange B
+numbers for them. Captions and masks are gathered with gradients; images stay where they are. No
+rank holds more than [b, B] of S, or [chunk_size, B] if that is less. Derived here.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+
+from smartclip.objective import Similarity, modular_contrastive_loss, similarity_matrix
+from smartclip.train.ranks import gather_rows, rank, ranks
+from theory.errors import InputError
+
+
+def distributed_contrastive_loss(
+    image: Float[Tensor, "b D"],
+    text: Float[Tensor, "b D"],
+    mask: Float[Tensor, "b D"],
+    logit_scale: Float[Tensor, ""] | float,
+    *,
+    similarity: Similarity = "cosine",
+    chunk_size: int | None = None,
+) -> Float[Tensor, ""]:
+    """L_r, from the rows of this rank. Every rank calls it, with equally many rows.
+
+    The mean over ranks is `modular_contrastive_loss` of the whole batch. Gradients follow the same
+    convention: each rank's rows receive k dL, and averaging the gradients of parameters over ranks,
+    as DDP and FSDP do, gives those of L.
+
+    >>> x = torch.eye(4)
+    >>> bool(distributed_contrastive_loss(x, x, torch.ones(4, 4), 100.0) < 1e-6)
+    True
+    """
+    return contrastive_share(
+        image,
+        gather_rows(text),
+        gather_rows(mask),
+        logit_scale,
+        similarity=similarity,
+        chunk_size=chunk_size,
+    )
+
+
+def contrastive_share(
+    image: Float[Tensor, "b D"],
+    text: Float[Tensor, "B D"],
+    mask: Float[Tensor, "B D"],
+    logit_scale: Float[Tensor, ""] | float,
+    *,
+    similarity: Similarity = "cosine",
+    chunk_size: int | None = None,
+) -> Float[Tensor, ""]:
+    """L_r, from the images of this rank and the captions and masks of all.
+
+    Args:
+        image: rows of this rank.
+        text: of the whole batch, the same on every rank.
+        mask: of the whole batch, the same on every rank.
+        logit_scale: see `smartclip.objective.similarity_matrix`, as is `similarity`.
+        similarity: which one.
+        chunk_size: rows of S held at a time.
+
+    Raises:
+        InputError: not b = B / k.
+    """
+    if len(text) != ranks() * len(image):
+        raise InputError(
+            f"{len(image)} images on each of {ranks()} processes and {len(text)} captions",
+            rule="together the processes hold one image for each caption",
+            fix="pass this rank's images and everyone's captions",
+        )
+    if ranks() == 1:
+        return modular_contrastive_loss(
+            image, text, mask, logit_scale, similarity=similarity, chunk_size=chunk_size
+        )
+    scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
+    rows = min(chunk_size or len(image), len(image))
+    return _RowsOfLoss.apply(image, text, mask, scale, similarity, rows)
+
+
+class _RowsOfLoss(torch.autograd.Function):
+    """L_r, and the derivative of sum_r L_r through this rank's rows of S.
+
+    That is dS_ij = (softmax_row + softmax_column - 2 [i = j]) / 2b, provided that every rank passes
+    the same upstream gradient, as it does when the loss is the mean over ranks.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Tensor,
+        text: Tensor,
+        mask: Tensor,
+        scale: Tensor,
+        similarity: Similarity,
+        chunk_size: int,
+    ) -> Tensor:
+        size, first = len(image), rank() * len(image)
+        row_normaliser = image.new_empty(size)
+        column_normaliser = image.new_full((len(text),), -math.inf)
+        diagonal = image.new_zeros(())
+        for start in range(0, size, chunk_size):
+            stop = min(start + chunk_size, size)
+            logits = similarity_matrix(image[start:stop], text, mask, scale, similarity=similarity)
+            row_normaliser[start:stop] = logits.logsumexp(1)
+            column_normaliser = torch.logaddexp(column_normaliser, logits.logsumexp(0))
+            diagonal += logits.diagonal(first + start).sum()
+        everyones = image.new_empty(ranks(), len(text))
+        dist.all_gather_into_tensor(everyones, column_normaliser)
+        column_normaliser = everyones.logsumexp(0)
+        ctx.save_for_backward(image, text, mask, scale, row_normaliser, column_normaliser)
+        ctx.similarity, ctx.chunk_size = similarity, chunk_size
+        own_columns = column_normaliser[first : first + size]
+        return ((row_normaliser + own_columns).sum() - 2 * diagonal) / (2 * size)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        image, text, mask, scale, row_normaliser, column_normaliser = ctx.saved_tensors
+        size, first = len(image), rank() * len(image)
+        shared = [part.detach().requires_grad_() for part in (text, mask, scale)]
+        grad_image = torch.empty_like(image)
+        grad_shared = [torch.zeros_like(part) for part in shared]
+        for start in range(0, size, ctx.chunk_size):
+            stop = min(start + ctx.chunk_size, size)
+            rows = image[start:stop].detach().requires_grad_()
+            with torch.enable_grad():
+                logits = similarity_matrix(rows, *shared, similarity=ctx.similarity)
+            with torch.no_grad():
+                slope = (logits - row_normaliser[start:stop, None]).exp()
+                slope += (logits - column_normaliser).exp()
+                slope.diagonal(first + start).sub_(2)
+                slope *= upstream / (2 * size)
+            grad_image[start:stop], *grads = torch.autograd.grad(logits, [rows, *shared], slope)
+            for total, grad in zip(grad_shared, grads, strict=True):
+                total += grad
+        return grad_image, *grad_shared, None, None
