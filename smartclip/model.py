@@ -89,7 +89,8 @@ class SmartCLIP(nn.Module):
 
     def used_coordinates(self) -> Float[Tensor, " D"]:
         """1 for each coordinate that some caption may open, 0 for those given up for all."""
-        return self._close_unused(torch.ones_like(self.mask_network.score.bias))
+        like = self.mask_network.score.bias
+        return self._close_unused(torch.ones(len(like), dtype=like.dtype, device=like.device))
 
     def expected_size(self, open_probability: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
         """E |m^(t)| = sum_k g_k E[b_k(t)], a function of the shared gates g alone.

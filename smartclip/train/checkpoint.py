@@ -35,7 +35,7 @@ from torch.optim import Optimizer
 from simulators.storage import write_atomically
 from smartclip.model import SmartCLIP
 from smartclip.train.optimiser import WeightAverage
-from smartclip.train.ranks import rank, wait_for_all
+from smartclip.train.ranks import rank, ranks, wait_for_all
 from theory.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -151,7 +151,12 @@ class Checkpoints:
             _link(newest, kept)
             for old in set(self.folder.glob("best-*")) - {kept}:
                 _remove(old)
-        for old in sorted(self.folder.glob(f"checkpoint-*{suffix}"))[: -self.keep_last]:
+        numbered = sorted(self.folder.glob("checkpoint-*.s*"))
+        keep = self.keep_last if sharded or self.keep_last > 1 else 0
+        superseded = numbered[: len(numbered) - keep]
+        if sharded:
+            superseded.append(self.folder / CHECKPOINT)
+        for old in superseded:
             _remove(old)
 
 
@@ -233,7 +238,8 @@ def _fill(path: Path, tensors: dict[str, Tensor]) -> None:
     if path.is_dir():
         local = {name: tensor.detach() for name, tensor in tensors.items()}
         try:
-            load(local, storage_reader=HuggingFaceStorageReader(str(path)))
+            reader = HuggingFaceStorageReader(str(path))
+            load(local, storage_reader=reader, no_dist=ranks() == 1)
         except (OSError, SafetensorError, CheckpointException) as error:
             raise _unreadable(path, error) from error
         return

@@ -117,7 +117,7 @@ class _RowsOfLoss(torch.autograd.Function):
             column_normaliser = torch.logaddexp(column_normaliser, logits.logsumexp(0))
             diagonal += logits.diagonal(first + start).sum()
         everyones = image.new_empty(ranks(), len(text))
-        dist.all_gather_into_tensor(everyones, column_normaliser)
+        dist.all_gather(list(everyones), column_normaliser)
         column_normaliser = everyones.logsumexp(0)
         ctx.save_for_backward(image, text, mask, scale, row_normaliser, column_normaliser)
         ctx.similarity, ctx.chunk_size = similarity, chunk_size

@@ -55,8 +55,7 @@ class Towers:
         if ranks() > 1 and execution.parallel == "fsdp":
             self._sharded = _shard(parts)
         elif ranks() > 1:
-            # Buffers are computed alike on every rank; there is nothing to broadcast.
-            self._embed = DistributedDataParallel(self._embed, broadcast_buffers=False)
+            self._embed = DistributedDataParallel(self._embed)
 
     def embed(self, images: Tensor, tokens: Tensor, *, step: int, first: int) -> Features:
         """Features of some rows, in the precision of the weights.
@@ -118,11 +117,14 @@ def seeded(name: str, device: torch.device) -> Iterator[None]:
 
 
 class _Embedding(nn.Module):
-    """The towers as one module: what DDP wraps. It shares its parts with the model."""
+    """`model.embed` as a module that has the towers' parameters and nothing else: what DDP wraps.
+
+    Buffers are computed alike on every rank, and so is the head; DDP need not know of them.
+    """
 
     def __init__(self, model: SmartCLIP) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(_parts(model))
+        self.weights = nn.ParameterList(p for part in _parts(model) for p in part.parameters())
         self.embed = model.embed
 
     def forward(self, images: Tensor, tokens: Tensor) -> Features:

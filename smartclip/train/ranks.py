@@ -65,14 +65,14 @@ class _GatherRows(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.rows = len(rows)
         gathered = rows.new_empty((ranks() * len(rows), *rows.shape[1:]))
-        dist.all_gather_into_tensor(gathered, rows.contiguous())
+        dist.all_gather(list(gathered.chunk(ranks())), rows.contiguous())
         return gathered
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
         summed = upstream.new_empty((ctx.rows, *upstream.shape[1:]))
-        dist.reduce_scatter_tensor(summed, upstream.contiguous())
+        dist.reduce_scatter(summed, list(upstream.contiguous().chunk(ranks())))
         return summed
 
 

@@ -61,11 +61,11 @@ def validate(
         images = similarity_matrix(
             image, text[rows], mask[rows], logit_scale, similarity=similarity
         ).T
-        right = captions.diagonal(start)
         for number, scores in enumerate((captions, images), start=1):
+            right = scores.diagonal(start).clone()
             sums[0] += (scores.logsumexp(1) - right).sum() / 2
-            # Itself is never below itself; anything else that is not is ahead.
-            sums[number] += ((scores >= right[:, None]).sum(1) == 1).sum()
+            scores.diagonal(start).fill_(-torch.inf)
+            sums[number] += (right > scores.amax(1)).sum()
     loss, forth, back = (mean_over_ranks(sums) / (own.stop - own.start)).tolist()
     model.train(was_training)
     return {"loss": loss, "image_to_caption": forth, "caption_to_image": back}
