@@ -13,6 +13,7 @@ safetensors, a file for each rank, through torch.distributed.checkpoint's storag
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +53,19 @@ class TrainState:
     generator: torch.Generator
     average: WeightAverage | None = None
     step: int = 0
-    best: float | None = None
+    best: tuple[float, int] | None = None
 
     def improves(self, score: float) -> bool:
-        """Whether a score is the highest so far; if so it is noted."""
-        if self.best is not None and score <= self.best:
+        """Whether a score is the highest so far; if so it is noted with its step."""
+        if self.best is not None and score <= self.best[0]:
             return False
-        self.best = score
+        self.best = (score, self.step)
         return True
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the highest score so far is that of this step."""
+        return self.best is not None and self.best[1] == self.step
 
 
 class Checkpoints:
@@ -79,8 +85,8 @@ class Checkpoints:
         self.settings = json.loads(json.dumps(settings))
         self.keep_last = keep_last
 
-    def save(self, state: TrainState, *, best: bool = False) -> None:
-        """Write the state after `state.step` steps; `best` keeps a copy that is not replaced."""
+    def save(self, state: TrainState) -> None:
+        """Write the state after `state.step` steps; of the best, a copy that is not replaced."""
         tensors = _named_tensors(state)
         header = {
             "step": str(state.step),
@@ -92,8 +98,7 @@ class Checkpoints:
             _save_sharded(self.folder / f"checkpoint-{state.step:08d}.sharded", tensors, header)
         elif rank() == 0:
             _save_whole(self.folder / CHECKPOINT, tensors, header)
-        if rank() == 0:
-            self._tidy(state.step, best=best, sharded=sharded)
+        self._tidy(state.step, best=state.is_best, sharded=sharded)
         wait_for_all()
 
     def step(self) -> int:
@@ -115,6 +120,10 @@ class Checkpoints:
         Raises:
             InputError: not a readable checkpoint, one of other settings, or of another model.
         """
+        if rank() == 0:
+            # Of a process that was killed while it wrote.
+            for leftover in (*self.folder.glob(".checkpoint*"), *self.folder.glob(".best*")):
+                _remove(leftover)
         wait_for_all()
         path = self.newest()
         if path is None:
@@ -128,7 +137,10 @@ class Checkpoints:
         generator = torch.empty(saved["generator"], dtype=torch.uint8)
         _fill(path, {"generator": generator})
         state.generator.set_state(generator)
-        state.step, state.best = int(header["step"]), json.loads(header["best"])
+        best = json.loads(header["best"])
+        state.step, state.best = int(header["step"]), None if best is None else tuple(best)
+        self._tidy(state.step, best=state.is_best, sharded=path.is_dir())
+        wait_for_all()
         return True
 
     def _refuse_other_settings(self, path: Path, saved: dict[str, Any]) -> None:
@@ -142,6 +154,9 @@ class Checkpoints:
             )
 
     def _tidy(self, step: int, *, best: bool, sharded: bool) -> None:
+        """Keep the last and the best, drop the others. Doing it twice does no harm."""
+        if rank() > 0:
+            return
         suffix = ".sharded" if sharded else ".safetensors"
         newest = self.folder / (f"checkpoint-{step:08d}{suffix}" if sharded else CHECKPOINT)
         if not sharded and self.keep_last > 1:
@@ -153,7 +168,7 @@ class Checkpoints:
                 _remove(old)
         numbered = sorted(self.folder.glob("checkpoint-*.s*"))
         keep = self.keep_last if sharded or self.keep_last > 1 else 0
-        superseded = numbered[: len(numbered) - keep]
+        superseded = numbered[: max(0, len(numbered) - keep)]
         if sharded:
             superseded.append(self.folder / CHECKPOINT)
         for old in superseded:
@@ -163,6 +178,8 @@ class Checkpoints:
 def load_model(path: Path, model: nn.Module) -> None:
     """Put the weights of a checkpoint, whole or sharded, into a model; strictly.
 
+    Where the run kept a moving average of the weights, it is the average that is put there.
+
     Args:
         path: `checkpoint.safetensors` or a `.sharded` folder.
         model: as it was built for training.
@@ -170,8 +187,13 @@ def load_model(path: Path, model: nn.Module) -> None:
     Raises:
         InputError: not a readable checkpoint, or of another model.
     """
-    _refuse_misfit(model, _shapes(path), path)
-    _fill(path, {f"model/{name}": tensor for name, tensor in model.state_dict().items()})
+    saved = _shapes(path)
+    _refuse_misfit(model, saved, path)
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        averaged = f"ema/{name}"
+        tensors[averaged if averaged in saved else f"model/{name}"] = tensor
+    _fill(path, tensors)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -238,8 +260,13 @@ def _fill(path: Path, tensors: dict[str, Tensor]) -> None:
     if path.is_dir():
         local = {name: tensor.detach() for name, tensor in tensors.items()}
         try:
-            reader = HuggingFaceStorageReader(str(path))
-            load(local, storage_reader=reader, no_dist=ranks() == 1)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*load in a single process")
+                load(
+                    local,
+                    storage_reader=HuggingFaceStorageReader(str(path)),
+                    no_dist=ranks() == 1,
+                )
         except (OSError, SafetensorError, CheckpointException) as error:
             raise _unreadable(path, error) from error
         return

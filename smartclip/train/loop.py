@@ -132,16 +132,14 @@ def train(
                         log.append({"step": state.step, **line, **cost.speed(state.step)})
                     progress.update(state.step, _status(line))
                 stop = notice.due(state.step, device)
-                if state.step % config.checkpoint_every == 0 or last or stop:
-                    best = False
-                    if validation and not stop:
+                due = state.step % config.checkpoint_every == 0 or last
+                if due or stop:
+                    if due and validation:
                         scores = _validate(towers, validation, config, state.step)
-                        best = state.improves(
-                            scores["image_to_caption"] + scores["caption_to_image"]
-                        )
+                        state.improves(scores["image_to_caption"] + scores["caption_to_image"])
                         if held_out:
                             held_out.append({"step": state.step, **scores})
-                    checkpoints.save(state, best=best)
+                    checkpoints.save(state)
                 if stop and not last:
                     raise Preempted(state.step, folder)
             progress.say(cost.write(folder / COST))

@@ -46,10 +46,12 @@ class Towers:
             # nn.Module.to knows the argument, its stubs do not.
             model.image_tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         for block in (block for part in parts for block in blocks(part)):
+            # The hooks of FSDP stay outside of both. A compiled block can be computed again; a block
+            # that computes itself again would silently not be compiled.
+            if execution.compile:
+                block.forward = torch.compile(block.forward)
             if execution.checkpoint_activations:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
-            if execution.compile:
-                block.compile()
         self._sharded: list[FSDPModule] = []
         self._embed: nn.Module = _Embedding(model)
         if ranks() > 1 and execution.parallel == "fsdp":

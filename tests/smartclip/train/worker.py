@@ -23,7 +23,7 @@ from simulators import VectorWorld
 from smartclip.model import SmartCLIP
 from smartclip.objective import modular_contrastive_loss
 from smartclip.towers.mlp import MLPConfig, MLPTextTower
-from smartclip.train.checkpoint import Checkpoints, load_model, read_checkpoint
+from smartclip.train.checkpoint import Checkpoints, load_model
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import distributed_contrastive_loss
 from smartclip.train.execution import ExecutionConfig
@@ -46,6 +46,7 @@ CONFIG = TrainConfig(
     checkpoint_every=5,
     seed=7,
 )
+PIPE: int | None = None
 OPTIMISER = OptimiserConfig(weight_decay=0.01, clip_norm=0.5, ema_decay=0.9)
 MODES = {
     "plain": {},
@@ -179,13 +180,11 @@ def continuing_job(folder, parallel):
     model = train(
         fresh(), source(), CONFIG, folder, execution=execution, optimiser=OPTIMISER, quiet=True
     )
-    newest = Checkpoints(folder, {}).newest()
-    whole = fresh()
-    load_model(newest, whole)
-    saved = read_checkpoint(newest)[1]
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, saved[f"model/{name}"]), name
-    del model
+    whole = fresh().eval()
+    load_model(Checkpoints(folder, {}).newest(), whole)
+    batch = source(seed=9).batch(0, 4, torch.device("cpu"))
+    for one, other in zip(whole.embed(*batch), model.embed(*batch), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
 
 def preempted_job(folder):
@@ -205,10 +204,20 @@ def preempted_job(folder):
     raise AssertionError
 
 
-def endless_job(folder):
+def long_job(folder):
     """A run to be killed from outside: many small steps, many checkpoints, float32."""
-    config = replace(CONFIG, steps=250, refine_steps=50, log_every=10, checkpoint_every=7)
-    train(fresh(torch.float32), source(dtype=torch.float32), config, folder, quiet=True)
+    config = replace(CONFIG, steps=500, refine_steps=100, log_every=10, checkpoint_every=7)
+    made = Announcing(VectorWorld(FAMILY), seed=1)
+    train(fresh(torch.float32), made, config, folder, quiet=True)
+
+
+class Announcing(WorldSource):
+    """Tells the parent of each batch, if one listens."""
+
+    def batch(self, step, size, device):
+        if PIPE is not None:
+            os.write(PIPE, b".")
+        return super().batch(step, size, device)
 
 
 def write(folder, value):
@@ -223,7 +232,7 @@ JOBS = {
     "dying": dying_job,
     "continuing": continuing_job,
     "preempted": preempted_job,
-    "endless": endless_job,
+    "long": long_job,
 }
 
 
@@ -251,29 +260,40 @@ def rank_main(folder, number, count, jobs):
 
 
 def kill_often(folder, times, seed):
-    """Start the endless job again and again, and kill it after a random time, `times` times."""
+    """Start a run again and again and kill it `times` times, each a random time after it trains."""
     generator = torch.Generator().manual_seed(seed)
-    # Once to warm the disk's cache, then for the time.
-    assert os.waitpid(fork(folder, 0, 1, ["endless@first"]), 0)[1] == 0
+    child, heard = start_listening(folder, "long@whole")
     started = time.monotonic()
-    child = fork(folder, 0, 1, ["endless@whole"])
     assert os.waitpid(child, 0)[1] == 0
     duration = time.monotonic() - started
-    killed, starts, saved = 0, 0, []
+    os.close(heard)
+    starts, saved = 0, []
     while True:
-        child = fork(folder, 0, 1, ["endless@killed"])
+        child, heard = start_listening(folder, "long@killed")
         starts += 1
-        if killed < times:
-            # So that about half of the run is left at its last death.
-            time.sleep(duration * torch.rand((), generator=generator).item() * 3 / times)
+        if len(saved) < times:
+            # So that a part of the run is left at its last death.
+            share = torch.rand((), generator=generator).item()
+            time.sleep(1.6 / times * share * duration)
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
+        os.close(heard)
         if status == 0:
             break
         assert os.WIFSIGNALED(status), status
-        killed += 1
         saved.append(Checkpoints(folder / "killed", {}).step())
     (folder / "kills.json").write_text(json.dumps({"starts": starts, "saved": saved}))
+
+
+def start_listening(folder, job):
+    """A process that runs a job, by the time it trains; and a pipe to close after its end."""
+    global PIPE
+    heard, PIPE = os.pipe()
+    child = fork(folder, 0, 1, [job])
+    os.close(PIPE)
+    for _ in range(2):  # the first batch is for the estimate
+        os.read(heard, 1)
+    return child, heard
 
 
 def fork(folder, number, count, jobs):
