@@ -27,8 +27,8 @@ SPEEDS = ("steps_per_second", "pairs_per_second", "mfu")
 WARM_STEPS = 3
 TIMED_STEPS = 10
 
-# Dense FLOPs a second by data sheet, by a part of the device's name: float32 (torch leaves TF32 off)
-# and bfloat16. The first part that is found counts.
+# Dense FLOPs a second by data sheet, by a part of the device's name: float32 (torch leaves TF32
+# off) and bfloat16. The first part that is found counts.
 DATA_SHEET: dict[str, tuple[float, float]] = {
     "H100 PCIe": (51e12, 756e12),
     "H100": (67e12, 989e12),

@@ -11,6 +11,8 @@ rank holds more than [b, B] of S, or [chunk_size, B] if that is less. Derived he
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -85,8 +87,28 @@ def contrastive_share(
             image, text, mask, logit_scale, similarity=similarity, chunk_size=chunk_size
         )
     scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
-    rows = min(chunk_size or len(image), len(image))
-    return _RowsOfLoss.apply(image, text, mask, scale, similarity, rows)
+    rows_of_s = partial(similarity_matrix, similarity=similarity)
+    return cross_entropy_share(rows_of_s, (image,), (text, mask, scale), chunk_size=chunk_size)
+
+
+def cross_entropy_share(
+    similarities: Callable[..., Tensor],
+    by_image: tuple[Tensor, ...],
+    by_caption: tuple[Tensor, ...],
+    *,
+    chunk_size: int | None = None,
+) -> Float[Tensor, ""]:
+    """L_r for any S whose rows can be had one by one.
+
+    Args:
+        similarities: rows of S, [n, B], from n rows of each tensor in `by_image` and all of those
+            in `by_caption`; differentiable.
+        by_image: what S_ij depends on through i, rows of this rank, [b, ...].
+        by_caption: what else it depends on, the same on every rank.
+        chunk_size: rows of S held at a time.
+    """
+    rows = min(chunk_size or len(by_image[0]), len(by_image[0]))
+    return _RowsOfLoss.apply(similarities, len(by_image), rows, *by_image, *by_caption)
 
 
 class _RowsOfLoss(torch.autograd.Function):
@@ -99,50 +121,50 @@ class _RowsOfLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        image: Tensor,
-        text: Tensor,
-        mask: Tensor,
-        scale: Tensor,
-        similarity: Similarity,
+        similarities: Callable[..., Tensor],
+        image_parts: int,
         chunk_size: int,
+        *parts: Tensor,
     ) -> Tensor:
-        size, first = len(image), rank() * len(image)
-        row_normaliser = image.new_empty(size)
-        column_normaliser = image.new_full((len(text),), -math.inf)
-        diagonal = image.new_zeros(())
+        by_image, by_caption = parts[:image_parts], parts[image_parts:]
+        size, first = len(by_image[0]), rank() * len(by_image[0])
+        row_normaliser = by_image[0].new_empty(size)
+        column_normaliser = by_image[0].new_full((ranks() * size,), -math.inf)
+        diagonal = by_image[0].new_zeros(())
         for start in range(0, size, chunk_size):
-            stop = min(start + chunk_size, size)
-            logits = similarity_matrix(image[start:stop], text, mask, scale, similarity=similarity)
-            row_normaliser[start:stop] = logits.logsumexp(1)
+            rows = slice(start, min(start + chunk_size, size))
+            logits = similarities(*(part[rows] for part in by_image), *by_caption)
+            row_normaliser[rows] = logits.logsumexp(1)
             column_normaliser = torch.logaddexp(column_normaliser, logits.logsumexp(0))
             diagonal += logits.diagonal(first + start).sum()
-        everyones = image.new_empty(ranks(), len(text))
-        dist.all_gather(list(everyones), column_normaliser)
-        column_normaliser = everyones.logsumexp(0)
-        ctx.save_for_backward(image, text, mask, scale, row_normaliser, column_normaliser)
-        ctx.similarity, ctx.chunk_size = similarity, chunk_size
+        if ranks() > 1:
+            everyones = column_normaliser.new_empty(ranks(), len(column_normaliser))
+            dist.all_gather(list(everyones), column_normaliser)
+            column_normaliser = everyones.logsumexp(0)
+        ctx.save_for_backward(row_normaliser, column_normaliser, *parts)
+        ctx.similarities, ctx.image_parts, ctx.chunk_size = similarities, image_parts, chunk_size
         own_columns = column_normaliser[first : first + size]
         return ((row_normaliser + own_columns).sum() - 2 * diagonal) / (2 * size)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        image, text, mask, scale, row_normaliser, column_normaliser = ctx.saved_tensors
-        size, first = len(image), rank() * len(image)
-        shared = [part.detach().requires_grad_() for part in (text, mask, scale)]
-        grad_image = torch.empty_like(image)
-        grad_shared = [torch.zeros_like(part) for part in shared]
+        row_normaliser, column_normaliser, *parts = ctx.saved_tensors
+        size, first = len(row_normaliser), rank() * len(row_normaliser)
+        by_caption = [part.detach().requires_grad_() for part in parts[ctx.image_parts :]]
+        grads = [torch.zeros_like(part) for part in parts]
         for start in range(0, size, ctx.chunk_size):
-            stop = min(start + ctx.chunk_size, size)
-            rows = image[start:stop].detach().requires_grad_()
+            rows = slice(start, min(start + ctx.chunk_size, size))
+            by_image = [part[rows].detach().requires_grad_() for part in parts[: ctx.image_parts]]
             with torch.enable_grad():
-                logits = similarity_matrix(rows, *shared, similarity=ctx.similarity)
+                logits = ctx.similarities(*by_image, *by_caption)
             with torch.no_grad():
-                slope = (logits - row_normaliser[start:stop, None]).exp()
+                slope = (logits - row_normaliser[rows, None]).exp()
                 slope += (logits - column_normaliser).exp()
                 slope.diagonal(first + start).sub_(2)
                 slope *= upstream / (2 * size)
-            grad_image[start:stop], *grads = torch.autograd.grad(logits, [rows, *shared], slope)
-            for total, grad in zip(grad_shared, grads, strict=True):
-                total += grad
-        return grad_image, *grad_shared, None, None
+            found = torch.autograd.grad(logits, [*by_image, *by_caption], slope)
+            for number, gradient in enumerate(found):
+                total = grads[number]
+                (total[rows] if number < ctx.image_parts else total).add_(gradient)
+        return None, None, None, *grads

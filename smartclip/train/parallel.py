@@ -46,7 +46,7 @@ class Towers:
             # nn.Module.to knows the argument, its stubs do not.
             model.image_tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         for block in (block for part in parts for block in blocks(part)):
-            # The hooks of FSDP stay outside of both. A compiled block can be computed again; a block
+            # The hooks of FSDP stay outside of both. A compiled block can be computed again; one
             # that computes itself again would silently not be compiled.
             if execution.compile:
                 block.forward = torch.compile(block.forward)

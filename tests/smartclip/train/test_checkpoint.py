@@ -123,7 +123,7 @@ def test_the_average_is_what_a_run_returns_and_what_is_loaded(tmp_path):
 
 def test_a_run_of_another_optimiser_is_refused(tmp_path):
     train(fresh(), source(), CONFIG, tmp_path, quiet=True)
-    with pytest.raises(InputError, match="other settings .weight_decay."):
+    with pytest.raises(InputError, match=r"other settings \(weight_decay\)"):
         train(
             fresh(),
             source(),

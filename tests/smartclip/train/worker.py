@@ -6,6 +6,7 @@ One process imports everything and then forks K ranks, which meet through a file
 leaves its results in FOLDER/JOB; a rank that fails ends the program with its traceback and code 1.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -250,7 +251,7 @@ def rank_main(folder, number, count, jobs):
         dist.init_process_group("gloo", store=meeting, rank=number, world_size=count)
     try:
         run(folder, jobs)
-    except BaseException:
+    except BaseException:  # noqa: BLE001
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
@@ -316,9 +317,7 @@ if __name__ == "__main__":
         if status:
             # The others wait for the one that failed.
             for child in children:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             break
     sys.exit(1 if any(codes) else 0)
