@@ -111,6 +111,12 @@ def cross_entropy_share(
     return _RowsOfLoss.apply(similarities, len(by_image), rows, *by_image, *by_caption)
 
 
+def _logsumexp(logits: Tensor, dim: int) -> Tensor:
+    """As torch's, in operations that a pretended device has too."""
+    largest = logits.amax(dim, keepdim=True)
+    return (logits - largest).exp().sum(dim).log() + largest.squeeze(dim)
+
+
 class _RowsOfLoss(torch.autograd.Function):
     """L_r, and the derivative of sum_r L_r through this rank's rows of S.
 
@@ -128,22 +134,23 @@ class _RowsOfLoss(torch.autograd.Function):
     ) -> Tensor:
         by_image, by_caption = parts[:image_parts], parts[image_parts:]
         size, first = len(by_image[0]), rank() * len(by_image[0])
-        row_normaliser = by_image[0].new_empty(size)
+        row_normalisers = []
         column_normaliser = by_image[0].new_full((ranks() * size,), -math.inf)
         diagonal = by_image[0].new_zeros(())
         for start in range(0, size, chunk_size):
-            rows = slice(start, min(start + chunk_size, size))
-            logits = similarities(*(part[rows] for part in by_image), *by_caption)
-            row_normaliser[rows] = logits.logsumexp(1)
-            column_normaliser = torch.logaddexp(column_normaliser, logits.logsumexp(0))
+            rows = (0, start, min(chunk_size, size - start))
+            logits = similarities(*(part.narrow(*rows) for part in by_image), *by_caption)
+            row_normalisers.append(_logsumexp(logits, 1))
+            column_normaliser = torch.logaddexp(column_normaliser, _logsumexp(logits, 0))
             diagonal += logits.diagonal(first + start).sum()
+        row_normaliser = torch.cat(row_normalisers)
         if ranks() > 1:
             everyones = column_normaliser.new_empty(ranks(), len(column_normaliser))
-            dist.all_gather(list(everyones), column_normaliser)
-            column_normaliser = everyones.logsumexp(0)
+            dist.all_gather(list(everyones.unbind()), column_normaliser)
+            column_normaliser = _logsumexp(everyones, 0)
         ctx.save_for_backward(row_normaliser, column_normaliser, *parts)
         ctx.similarities, ctx.image_parts, ctx.chunk_size = similarities, image_parts, chunk_size
-        own_columns = column_normaliser[first : first + size]
+        own_columns = column_normaliser.narrow(0, first, size)
         return ((row_normaliser + own_columns).sum() - 2 * diagonal) / (2 * size)
 
     @staticmethod
@@ -154,17 +161,19 @@ class _RowsOfLoss(torch.autograd.Function):
         by_caption = [part.detach().requires_grad_() for part in parts[ctx.image_parts :]]
         grads = [torch.zeros_like(part) for part in parts]
         for start in range(0, size, ctx.chunk_size):
-            rows = slice(start, min(start + ctx.chunk_size, size))
-            by_image = [part[rows].detach().requires_grad_() for part in parts[: ctx.image_parts]]
+            rows = (0, start, min(ctx.chunk_size, size - start))
+            by_image = [
+                part.narrow(*rows).detach().requires_grad_() for part in parts[: ctx.image_parts]
+            ]
             with torch.enable_grad():
                 logits = ctx.similarities(*by_image, *by_caption)
             with torch.no_grad():
-                slope = (logits - row_normaliser[rows, None]).exp()
+                slope = (logits - row_normaliser.narrow(*rows).unsqueeze(1)).exp()
                 slope += (logits - column_normaliser).exp()
                 slope.diagonal(first + start).sub_(2)
                 slope *= upstream / (2 * size)
             found = torch.autograd.grad(logits, [*by_image, *by_caption], slope)
             for number, gradient in enumerate(found):
                 total = grads[number]
-                (total[rows] if number < ctx.image_parts else total).add_(gradient)
+                (total.narrow(*rows) if number < ctx.image_parts else total).add_(gradient)
         return None, None, None, *grads

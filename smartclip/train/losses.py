@@ -15,7 +15,7 @@ from torch import Tensor
 from smartclip.model import Features, SmartCLIP
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
-from smartclip.train.ranks import mean_over_ranks, own_rows, ranks
+from smartclip.train.ranks import mean_over_ranks, own_part
 from smartclip.train.schedule import aligning, logit_scale, pruning, refining, thinning
 
 
@@ -55,7 +55,7 @@ def step_loss(
     masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
     mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
     contrastive = contrastive_share(
-        embeddings.image if ranks() == 1 else embeddings.image[own_rows(len(mask))],
+        own_part(embeddings.image),
         embeddings.text,
         mask,
         logit_scale(step, config),

@@ -51,6 +51,14 @@ def own_rows(size: int) -> slice:
     return slice(rank() * share, (rank() + 1) * share)
 
 
+def own_part(batch: Shaped[Tensor, "B *rest"]) -> Shaped[Tensor, "b *rest"]:
+    """The rows of this rank, of a batch that every rank holds whole."""
+    if ranks() == 1:
+        return batch
+    own = own_rows(len(batch))
+    return batch.narrow(0, own.start, own.stop - own.start)
+
+
 def gather_rows(rows: Shaped[Tensor, "b *rest"]) -> Shaped[Tensor, "B *rest"]:
     """The rows of all ranks in order, b = B / k from each, with gradients.
 

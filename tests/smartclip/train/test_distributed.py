@@ -1,11 +1,15 @@
 """Several gloo processes against one: loss, gradients, curves, resuming, preemption; in float64."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from smartclip.train.checkpoint import read_checkpoint
 from smartclip.train.cost import SPEEDS
@@ -16,10 +20,11 @@ WORKER = Path(__file__).with_name("worker.py")
 MODES = ("plain", "accumulated", "chunked", "all")
 
 
-def work(folder, processes, *jobs):
+def work(folder, processes, *jobs, device="cpu"):
     """Run jobs in as many processes; what they print is shown where they fail."""
     command = [sys.executable, "-W", "error", str(WORKER), str(folder), str(processes), *jobs]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    environment = os.environ | {"SMARTCLIP_TEST_DEVICE": device}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -97,6 +102,42 @@ def test_a_notice_to_one_process_stops_all(tmp_path):
     assert "give the same command again" in said
     assert result(tmp_path / "preempted") == 128 + 15
     assert read_checkpoint(tmp_path / "preempted" / CHECKPOINT)[0]["step"] == "10"
+
+
+@pytest.mark.distributed
+def test_torchrun_passes_a_notice_on(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(WORKER), str(tmp_path), "torchrun", "endless"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while len(read_metrics(tmp_path / "endless" / METRICS)) < 5:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    step = int(read_checkpoint(tmp_path / "endless" / CHECKPOINT)[0]["step"])
+    assert f"stopped by SIGTERM after step {step}" in said
+    assert step % 10 == 0, "two processes agree every ten steps"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_gpus_compute_what_one_does(tmp_path, parallel):
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    work(tmp_path, 1, "curve@one:ddp:plain", device="cuda")
+    jobs = [f"curve@{mode}:{parallel}:{mode}" for mode in MODES]
+    work(tmp_path, 2, "loss", *jobs, device="cuda")
+    assert result(tmp_path / "loss") < 1e-6
+    for mode in MODES:
+        assert_same_curve(tmp_path / mode, tmp_path / "one")
+
+
+@pytest.mark.gpu
+def test_one_gpu_in_parts_computes_what_it_does_at_once(tmp_path):
+    work(tmp_path, 1, "curve@one:ddp:plain", "curve@all:ddp:all", device="cuda")
+    assert_same_curve(tmp_path / "all", tmp_path / "one")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Started by the tests as a program of its own: k processes that do the named jobs together.
 
-    python worker.py FOLDER K JOB...
+    python worker.py FOLDER K JOB...            torchrun ... worker.py FOLDER torchrun JOB...
 
 One process imports everything and then forks K ranks, which meet through a file in FOLDER. A job
 leaves its results in FOLDER/JOB; a rank that fails ends the program with its traceback and code 1.
+With SMARTCLIP_TEST_DEVICE=cuda each rank takes a GPU.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from smartclip.train.distributed_loss import distributed_contrastive_loss
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.loop import train
 from smartclip.train.optimiser import OptimiserConfig
-from smartclip.train.ranks import mean_over_ranks, own_rows, rank, ranks
+from smartclip.train.ranks import joined, mean_over_ranks, own_rows, rank, ranks
 from smartclip.train.source import WorldSource
 from smartclip.train.validate import Validation
 from theory import CaptionFamily
@@ -48,6 +49,7 @@ CONFIG = TrainConfig(
     seed=7,
 )
 PIPE: int | None = None
+DEVICE = torch.device("cpu")
 OPTIMISER = OptimiserConfig(weight_decay=0.01, clip_norm=0.5, ema_decay=0.9)
 MODES = {
     "plain": {},
@@ -102,7 +104,7 @@ def fresh(dtype=torch.float64):
     world = VectorWorld(FAMILY)
     text = MLPTextTower(world.text_dimension, 6, MLPConfig(width=8, depth=1), state_width=8)
     image = Layered(world.image_dimension, 6)
-    return SmartCLIP(image, text, width=text.width, dimension=6, heads=2).to(dtype)
+    return SmartCLIP(image, text, width=text.width, dimension=6, heads=2).to(DEVICE, dtype)
 
 
 def source(seed=1, dies=None, dtype=torch.float64):
@@ -118,7 +120,8 @@ def loss_job(folder):
     opened = torch.rand(8, 5, dtype=torch.float64, generator=generator)
     hard = (opened < 0.6).double()
     hard[2] = 0
-    scale = torch.tensor(1.7, dtype=torch.float64)
+    scale = torch.tensor(1.7, dtype=torch.float64, device=DEVICE)
+    image, text, opened, hard = (part.to(DEVICE) for part in (image, text, opened, hard))
     worst = 0.0
     for mask in (opened, hard):
         for similarity in ("cosine", "distance", "likelihood_ratio"):
@@ -155,7 +158,7 @@ def curve_job(folder, parallel, mode):
         quiet=True,
     )
     # The averaged weights, through the model as it is returned.
-    images, tokens = source(seed=9).batch(0, 4, torch.device("cpu"))
+    images, tokens = source(seed=9).batch(0, 4, DEVICE)
     code = model.embed(images, tokens)
     write(folder, [part.double().sum().item() for part in code])
 
@@ -183,7 +186,7 @@ def continuing_job(folder, parallel):
     )
     whole = fresh().eval()
     load_model(Checkpoints(folder, {}).newest(), whole)
-    batch = source(seed=9).batch(0, 4, torch.device("cpu"))
+    batch = source(seed=9).batch(0, 4, DEVICE)
     for one, other in zip(whole.embed(*batch), model.embed(*batch), strict=True):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
 
@@ -221,6 +224,12 @@ class Announcing(WorldSource):
         return super().batch(step, size, device)
 
 
+def endless_job(folder):
+    """A run that only a signal ends."""
+    config = replace(CONFIG, steps=10**6, refine_steps=0, checkpoint_every=10**6)
+    train(fresh(), source(), config, folder, quiet=True)
+
+
 def write(folder, value):
     if rank() == 0:
         folder.mkdir(parents=True, exist_ok=True)
@@ -234,6 +243,7 @@ JOBS = {
     "continuing": continuing_job,
     "preempted": preempted_job,
     "long": long_job,
+    "endless": endless_job,
 }
 
 
@@ -245,10 +255,20 @@ def run(folder, jobs):
 
 
 def rank_main(folder, number, count, jobs):
+    global DEVICE
     torch.set_num_threads(1)
+    on_gpu = os.environ.get("SMARTCLIP_TEST_DEVICE") == "cuda"
+    if on_gpu:
+        DEVICE = torch.device("cuda", number)
+        torch.cuda.set_device(DEVICE)
     if count > 1:
-        meeting = dist.FileStore(str(folder / f".meeting-{os.getppid()}"), count)
-        dist.init_process_group("gloo", store=meeting, rank=number, world_size=count)
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=dist.FileStore(str(folder / f".meeting-{os.getppid()}"), count),
+            rank=number,
+            world_size=count,
+            device_id=DEVICE if on_gpu else None,
+        )
     try:
         run(folder, jobs)
     except BaseException:  # noqa: BLE001
@@ -305,6 +325,10 @@ def fork(folder, number, count, jobs):
 
 
 if __name__ == "__main__":
+    if sys.argv[2] == "torchrun":
+        with joined(DEVICE):
+            run(Path(sys.argv[1]), sys.argv[3:])
+        sys.exit(0)
     place, how_many = Path(sys.argv[1]), int(sys.argv[2])
     if sys.argv[3] == "kill":
         kill_often(place, how_many, seed=int(sys.argv[4]))
