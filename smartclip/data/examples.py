@@ -1,13 +1,13 @@
 """What every reader gives: pictures with all their captions, and what could not be read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
 from PIL import Image
 
-from smartclip.data.pictures import MOST_PIXELS, Blob, Fault, decode
+from smartclip.data.pictures import MOST_PIXELS, Fault, Stored, decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Example:
 
     name: str
     captions: tuple[str, ...]
-    image: Blob
+    image: Stored
 
     def picture(self, most_pixels: int = MOST_PIXELS) -> Image.Image:
         """The picture in RGB; raises `PictureError` with its fault."""
@@ -50,12 +50,12 @@ class ImageText:
 
     Attributes:
         source: the file or folder it was read from.
-        examples: in the order of the data set.
+        examples: in the order of the data set; large ones as `Records`.
         problems: records that were left out, each with its reason.
     """
 
     source: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
