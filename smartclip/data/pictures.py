@@ -136,8 +136,8 @@ def decode(
         if shorter is not None:
             picture.draft(None, (shorter, shorter))
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        return _rgb(upright)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _rgb(picture)
 
 
 def measure(
@@ -187,4 +187,4 @@ def _rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, _GROUND)
         return Image.alpha_composite(ground, picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -7,7 +7,7 @@ several times the room of their words; as Arrow columns, about the words themsel
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -15,22 +15,36 @@ import pyarrow as pa
 from smartclip.data.examples import Example
 from smartclip.data.pictures import Blob, Stored
 
-PLACE = pa.schema(
+SCHEMA = pa.schema(
     {
+        "name": pa.large_string(),
+        "captions": pa.large_list(pa.large_string()),
         "path": pa.large_string(),
         "offset": pa.int64(),
         "size": pa.int64(),
         "digest": pa.large_binary(),
     }
 )
-"""Columns that say where the bytes of a picture are."""
+"""The columns: what an example is called, what is said of it, where its picture's bytes are."""
 
-SCHEMA = pa.schema(
-    [("name", pa.large_string()), ("captions", pa.large_list(pa.large_string())), *PLACE]
-)
 _AT_ONCE = 16_384
 
-Open = Callable[..., Stored]
+
+@runtime_checkable
+class Place(Stored, Protocol):
+    """A stored picture that a row of columns describes."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int | None: ...
+    @property
+    def digest(self) -> bytes | None: ...
+
+
+Open = Callable[..., Place]
 """Makes the stored picture of a row from its path, offset, size and digest."""
 
 Locate = Callable[[str], Path]
@@ -53,7 +67,7 @@ class Records(Sequence[Example]):
 
     @classmethod
     def of(cls, examples: Iterable[Example], opened: Open = Blob) -> "Records":
-        """Columns of examples whose pictures are `Blob`s."""
+        """Columns of examples whose pictures all come from `opened`."""
         tables: list[pa.Table] = []
         rows: list[dict[str, Any]] = []
         for example in examples:
@@ -112,7 +126,7 @@ class Records(Sequence[Example]):
 
 
 class Gathering:
-    """Captions that come one by one, in any order of their pictures; `records` puts them together."""
+    """Captions that come one by one, in any order of their pictures, put together at the end."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
@@ -158,7 +172,7 @@ class Gathering:
 
 def _row(example: Example) -> dict[str, Any]:
     image = example.image
-    assert isinstance(image, Blob)
+    assert isinstance(image, Place)
     return {
         "name": example.name,
         "captions": example.captions,

@@ -34,7 +34,7 @@ def read_shards(source: Path) -> ImageText:
     """
     problems: list[Problem] = []
     shards = files_of(source, "tar")
-    examples = Records.of(_readable(source, shards, _shard, problems))
+    examples = Records.of(readable(shards, _shard, problems))
     return ImageText(source=str(source), examples=examples, problems=tuple(problems))
 
 
@@ -50,8 +50,7 @@ def files_of(source: Path, kind: str) -> list[Path]:
     return files
 
 
-def _readable(
-    source: Path,
+def readable(
     files: list[Path],
     read: Callable[[Path], Iterator[Example | Problem]],
     problems: list[Problem],
@@ -97,7 +96,7 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, str, Blob] | Pr
     with tarfile.open(fileobj=file, mode="r:") as tar:
         try:
             for member in tar:
-                tar.members = []  # it would keep them all
+                tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # kept, all of them
                 name = f"{shard.name}: {member.name}"
                 if member.isdir():
                     continue
@@ -142,7 +141,7 @@ def _example(shard: Path, file: BinaryIO, key: str, parts: dict[str, Blob]) -> E
 
 def _read(file: BinaryIO, blob: Blob) -> bytes:
     """A few bytes of the shard that is open already."""
-    if (blob.size or 0) > _LARGEST_TEXT:
-        raise ValueError(f"a caption of {blob.size:,} bytes")
+    if blob.length() > _LARGEST_TEXT:
+        raise ValueError(f"a caption of {blob.length():,} bytes")
     file.seek(blob.offset)
-    return file.read(blob.size)
+    return file.read(blob.length())

@@ -183,9 +183,7 @@ def collected(
                 problems.append(Problem(name=where, fault="no caption", detail=name))
             else:
                 gathering.add(name, caption.strip())
-    return ImageText(
-        source=str(path), examples=gathering.records(locate), problems=tuple(problems)
-    )
+    return ImageText(source=str(path), examples=gathering.records(locate), problems=tuple(problems))
 
 
 def lines(path: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ def test_audit_prints_and_returns_what_it_found(
     (tmp_path / "b.png").write_text("no picture")
     table = "image,caption\na.png,A bear with a pen.\nb.png,A bear.\nc.png,A bear.\n"
     (tmp_path / "table.csv").write_text(table)
-    result = DataAudit(source=tmp_path / "table.csv", layout="csv", context=4).run()
+    result = DataAudit(source=tmp_path / "table.csv", format="csv", context=4).run()
     assert result["usable"] == 1
     assert result["faults"] == {"corrupt": 1, "missing": 1}
     assert result["captions_too_long"] == 1
@@ -42,7 +42,7 @@ def test_exported_scenes_pass_the_audit_of_real_data(tmp_path: Path) -> None:
         world="scenes", out=tmp_path, samples=6, samples_per_shard=4, captions_per_image=2
     ).run()
     assert len(result["shards"]) == 2
-    audited = DataAudit(source=tmp_path, layout="shards").run()
+    audited = DataAudit(source=tmp_path).run()
     assert audited["usable"] == audited["records"] == 6
     assert not audited["faults"]
     read = {caption for e in read_shards(tmp_path).examples for caption in e.captions}
