@@ -137,6 +137,7 @@ def normalised(
     """x = (level / 255 - mean) / std, on the levels' device."""
     batch, height, width, _ = levels.shape
     images = torch.empty((batch, 3, height, width), device=levels.device)
-    for channel, (m, s) in enumerate(zip(mean, std, strict=True)):  # by planes: long strides copy
-        images[:, channel].copy_(levels[..., channel]).mul_(1 / (255 * s)).sub_(m / s)
+    # Plane by plane: copies with long strides vectorise, a product along channels does not.
+    for plane, level, m, s in zip(images.unbind(1), levels.unbind(3), mean, std, strict=True):
+        plane.copy_(level).mul_(1 / (255 * s)).sub_(m / s)
     return images
