@@ -192,7 +192,7 @@ def _first(folder: Path, paths: list[Path], what: str) -> Path:
         if path.exists():
             return path
     raise InputError(
-        f"{folder} has not {what}", rule="the captions are there", fix="check the path"
+        f"{folder} lacks {what}", rule="the captions are there", fix="check the path"
     )
 
 

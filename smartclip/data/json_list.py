@@ -11,6 +11,7 @@ from theory.errors import InputError
 
 _PIECE = 1 << 22
 _LARGEST = 1 << 26
+_AFTER = " \t\r\n,]"
 _BETWEEN = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
 
 
@@ -38,8 +39,8 @@ def json_list(path: Path, problems: list[Problem]) -> Iterator[Any]:
                     return
                 try:
                     value, end = decoder.raw_decode(text, place)
-                    if end == len(text) and not whole:  # 12|34 is not 12
-                        raise json.JSONDecodeError("more may follow", text, end)
+                    if text[end : end + 1] not in _AFTER or (end == len(text) and not whole):
+                        raise json.JSONDecodeError("more follows", text, end)  # 12|34 is not 12
                 except json.JSONDecodeError as error:
                     more = file.read(_PIECE)
                     if not more and not whole:

@@ -147,12 +147,8 @@ def test_the_published_prefixes(data: ImageText) -> None:
 
 def test_a_bad_picture_is_an_error_that_names_it(data: ImageText, tmp_path: Path) -> None:
     (tmp_path / "7.png").unlink()
-    with (
-        StreamSource(data, letters, seed=0, crop=CROP) as source,
-        pytest.raises(PictureError, match=r"7\.png"),
-    ):
-        for step in range(5):
-            source.batch(step, 4, CPU)
+    with pytest.raises(PictureError, match=r"7\.png"):
+        batches(StreamSource(data, letters, seed=0, crop=CROP), range(6))
 
 
 def test_bad_pictures_are_passed_over_when_asked_counted_and_logged(
