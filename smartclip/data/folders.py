@@ -191,9 +191,7 @@ def _first(folder: Path, paths: list[Path], what: str) -> Path:
     for path in paths:
         if path.exists():
             return path
-    raise InputError(
-        f"{folder} lacks {what}", rule="the captions are there", fix="check the path"
-    )
+    raise InputError(f"{folder} lacks {what}", rule="the captions are there", fix="check the path")
 
 
 def _beside(path: Path, names: tuple[str, ...]) -> Path:

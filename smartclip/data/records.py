@@ -60,10 +60,10 @@ class Records(Sequence[Example]):
     """
 
     def __init__(self, table: pa.Table, opened: Open = Blob) -> None:
-        self.table = table.select(SCHEMA.names).cast(SCHEMA).combine_chunks()
-        self.opened = opened
         # Columns in one piece: reading a row takes no search among chunks.
-        self._columns = [column.combine_chunks() for column in self.table.columns]
+        self._columns = [_whole(table[name].cast(SCHEMA.field(name).type)) for name in SCHEMA.names]
+        self.table = pa.table(self._columns, SCHEMA)
+        self.opened = opened
 
     @classmethod
     def of(cls, examples: Iterable[Example], opened: Open = Blob) -> "Records":
@@ -149,7 +149,8 @@ class Gathering:
         """
         self._flush()
         of = np.frombuffer(self._of, dtype=np.int64)
-        texts = pa.chunked_array(self._done, pa.large_string()).combine_chunks()
+        texts = _whole(pa.chunked_array(self._done, pa.large_string()))
+        self._done = [texts]
         if np.any(np.diff(of) < 0):
             texts = texts.take(pa.array(np.argsort(of, kind="stable")))
         ends = np.cumsum(np.bincount(of, minlength=len(self._rows)))
@@ -168,6 +169,11 @@ class Gathering:
     def _flush(self) -> None:
         self._done.append(pa.array(self._texts, pa.large_string()))
         self._texts = []
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, copied only if it is in several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _row(example: Example) -> dict[str, Any]:

@@ -235,19 +235,19 @@ class StreamSource:
         future = self._pool.submit(self._work, examples, captions, draws)
         coming.parts.append((list(places), future))
 
-    def _finished(self, coming: "_Coming") -> tuple[UInt8[Tensor, "b s s 3"], Int[Tensor, "b l"]]:
+    def _finished(self, coming: "_Coming") -> tuple[UInt8[Tensor, "b 3 s s"], Int[Tensor, "b l"]]:
         side = self._work.crop.pixels
-        levels = torch.empty((len(coming.rows), side, side, 3), dtype=torch.uint8)
+        levels = torch.empty((len(coming.rows), 3, side, side), dtype=torch.uint8)
         tokens: dict[int, Tensor] = {}
         while coming.parts:
             parts, coming.parts = coming.parts, []
             again: list[int] = []
             for places, future in parts:
                 done = future.result()
-                bad = {place for place, _ in done.problems}
-                good = [at for at in range(len(places)) if at not in bad]
-                levels[[places[at] for at in good]] = done.levels
-                tokens |= zip((places[at] for at in good), done.tokens, strict=True)
+                bad = {at for at, _ in done.problems}
+                good = [place for at, place in enumerate(places) if at not in bad]
+                for place, level, row in zip(good, done.levels, done.tokens, strict=True):
+                    levels[place], tokens[place] = level, row
                 for at, problem in done.problems:
                     self._leave_out(int(coming.rows[places[at]]), problem)
                     again.append(places[at])
@@ -287,7 +287,7 @@ class _Coming:
 class _Done:
     """Part of a batch: what worked, in order, and the places of what did not."""
 
-    levels: UInt8[Tensor, "k s s 3"]
+    levels: UInt8[Tensor, "k 3 s s"]
     tokens: Int[Tensor, "k l"]
     problems: list[tuple[int, Problem]]
 
@@ -303,17 +303,16 @@ class _Work:
         self, examples: list[Example], captions: list[str], draws: Float[np.ndarray, "k 5"]
     ) -> _Done:
         side = self.crop.pixels
-        levels = torch.empty((len(examples), side, side, 3), dtype=torch.uint8)
+        levels = torch.empty((len(examples), 3, side, side), dtype=torch.uint8)
         good: list[int] = []
         problems: list[tuple[int, Problem]] = []
         for place, example in enumerate(examples):
             try:
-                found = self.crop(example.image.read(), example.name, draws[place])
+                levels[len(good)] = self.crop(example.image.read(), example.name, draws[place])
             except PictureError as error:
                 problem = Problem(name=example.name, fault=error.fault, detail=error.given)
                 problems.append((place, problem))
                 continue
-            levels[len(good)] = torch.from_numpy(found)
             good.append(place)
         told = [captions[place] for place in good]
         tokens = self.tokenise(told) if told else torch.empty((0, 0), dtype=torch.int64)
