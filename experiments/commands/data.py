@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulators import World
     from smartclip.data.audit import Audit
     from smartclip.data.examples import ImageText
+    from smartclip.data.hub import HubStream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +167,10 @@ class DataAudit(Reading):
 class DataPrepare(Reading):
     """Write a data set as shards with an index and checksums; go on after an interruption."""
 
+    format: Layout | Literal["hub"] | None = None
+    """How the data set is laid out; found out if the path tells. "hub" streams a data set by its
+    name through Hugging Face `datasets`."""
+
     out: Path
     """Folder for the shards; made if it does not exist."""
 
@@ -182,7 +187,7 @@ class DataPrepare(Reading):
         from smartclip.data.prepared import LEFT_OUT, prepare
 
         written = prepare(
-            self.read(),
+            self._stream() if self.format == "hub" else self.read(),
             self.out,
             per_shard=self.per_shard,
             shorter_side=self.shorter_side,
@@ -205,6 +210,17 @@ class DataPrepare(Reading):
             "left_out": dict(written.left_out),
             "reused": written.reused,
         }
+
+    def _stream(self) -> "HubStream":
+        from smartclip.data.hub import open_hub
+
+        if self.source is None or self.pictures or self.roots:
+            raise InputError(
+                "a streamed data set without a name, or with --pictures or --roots",
+                rule="a stream is named, and brings its pictures",
+                fix="write smartclip data prepare NAME --format hub --split train",
+            )
+        return open_hub(self.source.as_posix(), split=self.split or "train")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

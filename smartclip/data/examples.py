@@ -1,5 +1,6 @@
 """What every reader gives: pictures with all their captions, and what could not be read."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,17 @@ class ImageText:
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
+
+    def part(self, start: int, stop: int) -> Sequence[Example]:
+        """Examples start, ..., stop - 1; fewer at the end."""
+        return self.examples[start:stop]
+
+    def fingerprint(self) -> str:
+        """32 digits that change with any name or caption, or their order."""
+        state = hashlib.blake2b(digest_size=16)
+        for example in self.examples:
+            state.update(repr((example.name, example.captions)).encode())
+        return state.hexdigest()
 
     def faults(self) -> Counter[Fault]:
         """How many problems of each kind."""

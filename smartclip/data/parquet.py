@@ -27,7 +27,9 @@ BYTES = ("image", "jpg", "jpeg", "png", "webp", "img", "picture")
 KEYS = ("name", "__key__", "key", "id", "image_id", "file_name", "filename", "index", "url")
 """What tables call the column that names a picture."""
 
-_MORE_CAPTIONS = ("txt", "sentences", "caption_0", "TEXT")
+MORE_CAPTIONS = ("txt", "sentences", "caption_0", "TEXT")
+"""What else, beside `CAPTIONS`, such tables call the column of captions."""
+
 _GROUPS_KEPT = 4
 
 
@@ -127,7 +129,7 @@ def _rows(path: Path, root: Path) -> Iterator[Example | Problem]:
             schema = file.schema_arrow
             stored = _picture_column(schema)
             named = stored or _column(schema, NAMES)
-            told = _column(schema, CAPTIONS + _MORE_CAPTIONS)
+            told = _column(schema, CAPTIONS + MORE_CAPTIONS)
             if named is None or told is None or not _is_words(schema.field(told).type):
                 raise InputError(
                     f"{path} has the columns {', '.join(schema.names)}",

@@ -12,6 +12,7 @@ so nobody has to walk through the tars; a picture is checked against its digest 
 
 import hashlib
 import io
+import itertools
 import json
 import tarfile
 from collections import Counter, deque
@@ -28,6 +29,7 @@ from rich.progress import track
 
 from simulators.storage import write_atomically
 from smartclip.data.examples import Example, ImageText, Problem
+from smartclip.data.hub import HubStream
 from smartclip.data.pictures import PictureError, decode, digest, kind, measure
 from smartclip.data.records import SCHEMA, Records
 from theory.errors import InputError
@@ -63,7 +65,7 @@ class Prepared:
 
 
 def prepare(
-    data: ImageText,
+    data: ImageText | HubStream,
     folder: Path,
     *,
     per_shard: int = 2000,
@@ -76,7 +78,7 @@ def prepare(
     A shard appears under its name when it is whole. Equal data give equal bytes.
 
     Args:
-        data: from a reader.
+        data: from a reader, or streamed.
         folder: made if it does not exist.
         per_shard: examples in one shard.
         shorter_side: pictures with more pixels along their shorter side are made smaller and kept
@@ -103,20 +105,24 @@ def prepare(
             fix="mend them, or leave them out with --skip",
         )
     settings = {"per_shard": per_shard, "shorter_side": shorter_side, "skip": skip}
-    _begin(folder, {"source": data.source, **settings, "data": _fingerprint(data.examples)})
+    _begin(folder, {"source": data.source, **settings, "data": data.fingerprint()})
     shards: list[dict[str, Any]] = []
     problems = list(data.problems)
     reused = 0
-    starts = range(0, len(data), per_shard)
-    console = Console(stderr=True)
-    for number, start in enumerate(
-        track(starts, description="writing shards", console=console, disable=len(starts) < 2)
+    for number in track(
+        itertools.count(),
+        description="writing shards",
+        total=-(-len(data) // per_shard) if isinstance(data, ImageText) else None,
+        console=Console(stderr=True),
+        transient=True,
     ):
-        name = f"{number:06d}"
+        name, start = f"{number:06d}", number * per_shard
         entry = _finished(folder, name)
         if entry is None:
-            stop = min(start + per_shard, len(data))
-            entry = _write(folder, name, data.examples, range(start, stop), settings, workers)
+            rows = data.part(start, start + per_shard)
+            if not rows:
+                break
+            entry = _write(folder, name, rows, start, settings, workers)
         else:
             reused += 1
         problems += [Problem(**each) for each in entry.pop("left_out")]
@@ -247,14 +253,6 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
         half.unlink(missing_ok=True)
 
 
-def _fingerprint(examples: Sequence[Example]) -> str:
-    """Of the names and captions, in order."""
-    state = hashlib.blake2b(digest_size=16)
-    for example in examples:
-        state.update(repr((example.name, example.captions)).encode())
-    return state.hexdigest()
-
-
 def _finished(folder: Path, name: str) -> dict[str, Any] | None:
     """The entry of a shard that an earlier call wrote; None if it has to be written."""
     rows, tar = folder / f"{name}.parquet", folder / f"{name}.tar"
@@ -271,8 +269,8 @@ def _finished(folder: Path, name: str) -> dict[str, Any] | None:
 def _write(
     folder: Path,
     name: str,
-    examples: Sequence[Example],
-    rows: range,
+    rows: Sequence[Example | Problem],
+    start: int,
     settings: dict[str, Any],
     workers: int,
 ) -> dict[str, Any]:
@@ -282,10 +280,9 @@ def _write(
     image_bytes = 0
     with write_atomically(folder / f"{name}.tar") as path:
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for row, example, content in _contents(
-                (examples[row] for row in rows), rows.start, settings["shorter_side"], workers
-            ):
-                if isinstance(content, Problem):
+            for row, example, content in _contents(rows, start, settings["shorter_side"], workers):
+                if isinstance(example, Problem) or isinstance(content, Problem):
+                    assert isinstance(content, Problem)
                     if not settings["skip"]:
                         raise InputError(
                             f"{content.name} ({content.fault}: {content.detail})",
@@ -324,23 +321,25 @@ def _write(
 
 
 def _contents(
-    examples: Iterator[Example], start: int, shorter_side: int | None, workers: int
-) -> Iterator[tuple[int, Example, bytes | Problem]]:
-    """Row, example and checked picture file, in order, a bounded number ahead."""
+    rows: Sequence[Example | Problem], start: int, shorter_side: int | None, workers: int
+) -> Iterator[tuple[int, Example | Problem, bytes | Problem]]:
+    """Number, row and checked picture file, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[int, Example, Future[bytes | Problem]]] = deque()
-        for row, example in enumerate(examples, start):
-            waiting.append((row, example, pool.submit(_content, example, shorter_side)))
+        waiting: deque[tuple[int, Example | Problem, Future[bytes | Problem]]] = deque()
+        for number, row in enumerate(rows, start):
+            waiting.append((number, row, pool.submit(_content, row, shorter_side)))
             if len(waiting) == _AHEAD:
-                row, example, coming = waiting.popleft()
-                yield row, example, coming.result()
+                number, row, coming = waiting.popleft()
+                yield number, row, coming.result()
         while waiting:
-            row, example, coming = waiting.popleft()
-            yield row, example, coming.result()
+            number, row, coming = waiting.popleft()
+            yield number, row, coming.result()
 
 
-def _content(example: Example, shorter_side: int | None) -> bytes | Problem:
+def _content(example: Example | Problem, shorter_side: int | None) -> bytes | Problem:
     """The file as it is, if it opens to the last pixel; or made smaller."""
+    if isinstance(example, Problem):
+        return example
     try:
         content = example.image.read()
         if shorter_side is None or min(measure(content, example.name)) <= shorter_side:
