@@ -13,7 +13,7 @@ from tyro.conf import subcommand
 
 from experiments.commands.bench import Bench
 from experiments.commands.command import Command
-from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataScenes
+from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataPrepare, DataScenes
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
 from experiments.commands.train import TrainDigits, TrainEmoji, TrainVectors
@@ -24,6 +24,7 @@ from theory.errors import InputError
 Data = Annotated[
     Annotated[DataEmoji, subcommand("emoji")]
     | Annotated[DataAudit, subcommand("audit")]
+    | Annotated[DataPrepare, subcommand("prepare")]
     | Annotated[DataScenes, subcommand("scenes")]
     | Annotated[DataExport, subcommand("export")],
     subcommand("data", description="Fetch real data, make simulated data, say what is in them."),

@@ -12,7 +12,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from smartclip.masks import MaskNetwork, bernoulli_gate, hard_gate
+from smartclip.gates import Gate, draw_gate, expected_opening, read_gate
+from smartclip.masks import MaskNetwork
+
+
+class Features(NamedTuple):
+    """What the towers say of each pair by itself, each [B, D].
+
+    `image` is f_I(i) before whitening, `text` is z^_T, `mask_logits` are l(t). No row depends on
+    another, so a batch can be embedded a few rows at a time, or on several machines.
+    """
+
+    image: Float[Tensor, "B D"]
+    text: Float[Tensor, "B D"]
+    mask_logits: Float[Tensor, "B D"]
 
 
 class Embeddings(NamedTuple):
@@ -41,6 +54,7 @@ class SmartCLIP(nn.Module):
         budget: give each coordinate a gate g_k shared by all captions (condition C5).
         all_open: every mask is all ones: plain CLIP, the baseline.
         heads: attention heads of the mask network.
+        gate: how logits become masks, for caption masks and shared gates alike.
     """
 
     def __init__(
@@ -54,14 +68,16 @@ class SmartCLIP(nn.Module):
         budget: bool = True,
         all_open: bool = False,
         heads: int = 4,
+        gate: Gate = "bernoulli",
     ) -> None:
         super().__init__()
         self.dimension = dimension
+        self.gate: Gate = gate
         self.all_open = all_open
         self.image_tower = image_tower
         self.text_tower = text_tower
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
-        self.mask_network = MaskNetwork(width, dimension, heads=heads)
+        self.mask_network = MaskNetwork(width, dimension, heads=heads, gate=gate)
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
         shared = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
         self.shared_logits: nn.Parameter | None = shared
@@ -73,11 +89,12 @@ class SmartCLIP(nn.Module):
     def encode_text(self, tokens: Tensor) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """z^_T and the hard mask m^(t), as used after training."""
         text, mask_logits = self._read(tokens)
-        return text, self._close_unused(hard_gate(mask_logits))
+        return text, self._close_unused(read_gate(mask_logits, self.gate))
 
     def used_coordinates(self) -> Float[Tensor, " D"]:
         """1 for each coordinate that some caption may open, 0 for those given up for all."""
-        return self._close_unused(torch.ones_like(self.mask_network.score.bias))
+        like = self.mask_network.score.bias
+        return self._close_unused(torch.ones(len(like), dtype=like.dtype, device=like.device))
 
     def expected_size(self, open_probability: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
         """E |m^(t)| = sum_k g_k E[b_k(t)], a function of the shared gates g alone.
@@ -89,21 +106,34 @@ class SmartCLIP(nn.Module):
         open_share = open_probability.detach().mean(0)
         if self.shared_logits is None:
             return open_share.sum()
-        return (self.shared_logits.sigmoid() * open_share).sum()
+        return (expected_opening(self.shared_logits, self.gate) * open_share).sum()
 
     def forward(
         self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None
     ) -> Embeddings:
         """Embeddings with masks drawn at random if a generator is given, hard ones if not."""
-        image = self.encode_image(images)
-        text, mask_logits = self._read(tokens)
+        return self.head(self.embed(images, tokens), generator=generator)
+
+    def embed(self, images: Tensor, tokens: Tensor) -> Features:
+        """The heavy half of `forward`: both towers and the mask network, row by row."""
+        return Features(self.image_tower(images), *self._read(tokens))
+
+    def head(self, features: Features, *, generator: torch.Generator | None = None) -> Embeddings:
+        """The light half of `forward`: what depends on the whole batch, whitening and gates.
+
+        Args:
+            features: of the whole batch.
+            generator: draws the gates; hard gates without one.
+        """
+        image, text, mask_logits = features
+        image = self.image_norm(image)
         if generator is None:
-            mask = self._close_unused(hard_gate(mask_logits))
+            mask = self._close_unused(read_gate(mask_logits, self.gate))
         else:
-            mask = bernoulli_gate(mask_logits, generator)
+            mask = draw_gate(mask_logits, self.gate, generator)
             if self.shared_logits is not None:
-                mask = mask * bernoulli_gate(self.shared_logits, generator)
-        return Embeddings(image, text, mask, mask_logits.sigmoid())
+                mask = mask * draw_gate(self.shared_logits, self.gate, generator)
+        return Embeddings(image, text, mask, expected_opening(mask_logits, self.gate))
 
     def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         text, states = self.text_tower(tokens)
@@ -112,4 +142,6 @@ class SmartCLIP(nn.Module):
         return text, self.mask_network(states)
 
     def _close_unused(self, mask: Tensor) -> Tensor:
-        return mask if self.shared_logits is None else mask * hard_gate(self.shared_logits)
+        if self.shared_logits is None:
+            return mask
+        return mask * read_gate(self.shared_logits, self.gate)

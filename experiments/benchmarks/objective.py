@@ -1,28 +1,70 @@
 """What the modular loss costs beside plain CLIP's loss and beside the published computation."""
 
+import json
 import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.benchmarks.measurement import Measurement, median_seconds
-from smartclip.objective import modular_contrastive_loss
+from experiments.benchmarks.measurement import Measurement
+from smartclip.objective import Similarity, modular_contrastive_loss
 
-DIMENSION = 512
 SCALE = 10.0
+SIZES, DIMENSIONS = (512, 1024, 2048, 4096), (512, 768)
+TARGET = "at most 2.2"
 
 
 def measurements() -> list[Measurement]:
-    """Forward and backward, one process, the device torch takes by default."""
-    rows = [_against_clip(size) for size in (512, 1024, 2048)]
-    return [*rows, _against_published(128), _streamed(4096)]
+    """Forward and backward, float32, on the CPU; about four minutes on two idle cores."""
+    rows: list[Measurement] = []
+    for threads in sorted({1, os.cpu_count() or 1}):
+        with _threads(threads):
+            rows += [_against_clip(b, d, threads) for d in DIMENSIONS for b in SIZES]
+    with _threads(1):
+        rows += [
+            _against_clip(1024, 512, 1, similarity="likelihood_ratio"),
+            _against_clip(512, 20, 1, similarity="likelihood_ratio"),
+            _against_clip(1024, 512, 1, chunk_size=256),
+            _against_published(128, 512),
+        ]
+    return [*rows, _memory(16384, 768, 512)]
 
 
-def _inputs(size: int) -> tuple[Tensor, Tensor, Tensor]:
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _interleaved_seconds(calls: list[Callable[[], Tensor]], repeats: int) -> list[float]:
+    """Median times of calls and their backward passes, taken in turns: other jobs hit all alike."""
+    times: list[list[float]] = [[] for _ in calls]
+    for repeat in range(repeats + 1):
+        for call, taken in zip(calls, times, strict=True):
+            started = time.perf_counter()
+            call().backward()
+            if repeat:  # the first warms caches
+                taken.append(time.perf_counter() - started)
+    return [statistics.median(taken) for taken in times]
+
+
+def _inputs(size: int, dimension: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    image, text = (torch.randn(size, DIMENSION, generator=generator) for _ in range(2))
-    mask = (torch.rand(size, DIMENSION, generator=generator) < 0.7).float()
+    image, text = (torch.randn(size, dimension, generator=generator) for _ in range(2))
+    mask = (torch.rand(size, dimension, generator=generator) < 0.7).float()
     return image.requires_grad_(), text.requires_grad_(), mask.requires_grad_()
 
 
@@ -32,16 +74,31 @@ def _clip_loss(image: Tensor, text: Tensor) -> Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def _against_clip(size: int) -> Measurement:
-    image, text, mask = _inputs(size)
+def _against_clip(
+    size: int,
+    dimension: int,
+    threads: int,
+    *,
+    similarity: Similarity = "cosine",
+    chunk_size: int | None = None,
+) -> Measurement:
+    image, text, mask = _inputs(size, dimension)
+    seconds, reference_seconds = _interleaved_seconds(
+        [
+            lambda: modular_contrastive_loss(
+                image, text, mask, SCALE, similarity=similarity, chunk_size=chunk_size
+            ),
+            lambda: _clip_loss(image, text),
+        ],
+        repeats=max(5, 21 * 512 // size),
+    )
+    streamed = "" if chunk_size is None else f", in chunks of {chunk_size}"
     return Measurement(
-        work=f"modular loss, B={size}, D={DIMENSION}",
-        seconds=median_seconds(
-            lambda: modular_contrastive_loss(image, text, mask, SCALE).backward()
-        ),
+        work=f"{similarity}, B={size}, D={dimension}, {threads} threads{streamed}",
+        seconds=seconds,
         reference="plain CLIP loss",
-        reference_seconds=median_seconds(lambda: _clip_loss(image, text).backward()),
-        target="at most 2.2",
+        reference_seconds=reference_seconds,
+        target=TARGET,
     )
 
 
@@ -53,34 +110,60 @@ def _published_loss(image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def _against_published(size: int) -> Measurement:
-    image, text, mask = _inputs(size)
-    ours = modular_contrastive_loss(image, text, mask, SCALE)
-    published = _published_loss(image, text, mask)
+def _against_published(size: int, dimension: int) -> Measurement:
+    image, text, mask = _inputs(size, dimension)
+    calls = [
+        lambda: modular_contrastive_loss(image, text, mask, SCALE),
+        lambda: _published_loss(image, text, mask),
+    ]
+    ours, published = (call().item() for call in calls)
+    seconds, reference_seconds = _interleaved_seconds(calls, repeats=3)
     return Measurement(
-        work=f"modular loss, B={size}, D={DIMENSION}",
-        seconds=median_seconds(
-            lambda: modular_contrastive_loss(image, text, mask, SCALE).backward()
-        ),
+        work=f"cosine, B={size}, D={dimension}, 1 thread",
+        seconds=seconds,
         reference="the published computation",
-        reference_seconds=median_seconds(
-            lambda: _published_loss(image, text, mask).backward(), repeats=3
-        ),
-        note=f"values differ by {math.fabs(ours.item() - published.item()):.1e}",
+        reference_seconds=reference_seconds,
+        note=f"values differ by {math.fabs(ours - published):.1e}",
     )
 
 
-def _streamed(size: int) -> Measurement:
-    image, text, mask = _inputs(size)
+def _memory(size: int, dimension: int, chunk_size: int) -> Measurement:
+    """In a process of its own, since a peak is never taken back."""
+    code = (
+        "from experiments.benchmarks.objective import print_streamed_peak; "
+        f"print_streamed_peak({size}, {dimension}, {chunk_size})"
+    )
+    done = subprocess.run(  # noqa: S603 -- this very file
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    told = json.loads(done.stdout)
     return Measurement(
-        work=f"streamed modular loss, B={size}, chunks of 512",
-        seconds=median_seconds(
-            lambda: modular_contrastive_loss(image, text, mask, SCALE, chunk_size=512).backward(),
-            repeats=3,
-        ),
-        reference="the same loss, whole",
-        reference_seconds=median_seconds(
-            lambda: modular_contrastive_loss(image, text, mask, SCALE).backward(), repeats=3
-        ),
-        note=f"holds {512 * size * 4 / 2**20:.0f} MiB of logits, not {size * size * 4 / 2**20:.0f}",
+        work=f"cosine, B={size}, D={dimension}, in chunks of {chunk_size}, a fresh process",
+        seconds=told["seconds"],
+        target="peak below 2 GiB",
+        note=f"peak of the process {told['peak'] / 2**30:.2f} GiB, of it "
+        f"{told['before'] / 2**30:.2f} GiB before the loss (torch and inputs)",
     )
+
+
+def print_streamed_peak(size: int, dimension: int, chunk_size: int) -> None:
+    """Peak memory of this process before and after one loss and its gradient, as JSON."""
+    image, text, mask = _inputs(size, dimension)
+    before = _peak_memory()
+    started = time.perf_counter()
+    modular_contrastive_loss(image, text, mask, SCALE, chunk_size=chunk_size).backward()
+    seconds = time.perf_counter() - started
+    print(json.dumps({"before": before, "peak": _peak_memory(), "seconds": seconds}))
+
+
+def _peak_memory() -> int:
+    """Bytes. On Linux not ru_maxrss, which a child process inherits from the one that starts it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,7 +1,7 @@
 """`smartclip data`: fetch real data, make simulated data, and say what is in them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +15,9 @@ from theory.errors import InputError
 
 if TYPE_CHECKING:
     from simulators import World
+    from smartclip.data.audit import Audit
+    from smartclip.data.examples import ImageText
+    from smartclip.data.hub import HubStream
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,47 +76,78 @@ class DataEmoji(Command):
         return result
 
 
+Layout = Literal[
+    "prepared",
+    "webdataset",
+    "parquet",
+    "csv",
+    "jsonl",
+    "folder",
+    "coco",
+    "karpathy",
+    "flickr30k",
+    "sharegpt4v",
+    "urban1k",
+    "docci",
+    "world",
+    "emoji",
+    "digits",
+]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataAudit(Command):
-    """Open every picture and count every caption of a data set, before anything is trained."""
+class Reading(Command):
+    """Flags of every command that reads a data set."""
 
-    source: Path
-    """The table of captions; for shards a `.tar` file or a folder of them."""
+    source: Annotated[Path | None, tyro.conf.Positional] = None
+    """The table of captions, the shard, or the folder; nothing for digits."""
 
-    layout: Literal["csv", "jsonl", "coco", "karpathy", "sharegpt4v", "shards"]
-    """How the data set is laid out."""
+    format: Layout | None = None
+    """How the data set is laid out; found out if the path tells."""
 
     pictures: Path | None = None
-    """Folder of the pictures; else that of the table. Shards hold their own."""
+    """Folder of the pictures, if it is not that of the table, or where the format has it."""
+
+    roots: dict[str, Path] | None = None
+    """ShareGPT4V: folders that take the place of the start of a name: "sam/images" DIR ..."""
+
+    split: str | None = None
+    """Karpathy and DOCCI: one split, such as test; all by default."""
+
+    workers: int = 2
+    """Threads that open pictures."""
+
+    def read(self) -> "ImageText":
+        from smartclip.data.formats import read
+
+        return read(
+            self.source, self.format, pictures=self.pictures, roots=self.roots, split=self.split
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataAudit(Reading):
+    """Open every picture and count every caption of a data set, before anything is trained."""
 
     context: int = 77
     """Tokens a caption may have, start and end included; longer ones are counted."""
 
-    workers: int = 2
-    """Threads that decode pictures."""
+    quick: bool = False
+    """Look only whether files exist and start as pictures; doubles and cut files are not found."""
 
     def run(self) -> dict[str, Any]:
-        from smartclip.data import tables
         from smartclip.data.audit import audit
-        from smartclip.data.shards import read_shards
+        from smartclip.data.prepared import INDEX, verify
         from smartclip.text import Tokenizer
 
-        root = self.pictures or self.source.parent
-        if self.layout == "shards":
-            data = read_shards(self.source)
-        else:
-            readers = {
-                "csv": tables.read_csv,
-                "jsonl": tables.read_jsonl,
-                "coco": tables.read_coco,
-                "karpathy": tables.read_karpathy,
-                "sharegpt4v": tables.read_sharegpt4v,
-            }
-            data = readers[self.layout](self.source, root)
+        data = self.read()
+        if self.source is not None and not self.quick and (self.source / INDEX).is_file():
+            known = {problem.name for problem in data.problems}
+            changed = (each for each in verify(self.source) if each.name not in known)
+            data = replace(data, problems=(*data.problems, *changed))
         # Lengths do not depend on the vocabulary.
-        found = audit(
-            data, tokenizer=Tokenizer(pieces=(), context=self.context), workers=self.workers
-        )
+        tokenizer = Tokenizer(pieces=(), context=self.context)
+        found = audit(data, tokenizer=tokenizer, workers=self.workers, quick=self.quick)
         table = Table(title=f"{data.source}: {found.records:,} records", title_justify="left")
         table.add_column("what")
         table.add_column("number", justify="right")
@@ -123,8 +157,70 @@ class DataAudit(Command):
             table.add_row(what, f"{number:,}", f"{percent:.1f}", named)
         console = Console()
         console.print(table)
+        if len(found.parts) > 1:
+            console.print(_parts(found))
         console.print(f"{found.captions:,} captions, {found.image_bytes / 1e6:,.1f} MB of pictures")
         return found.to_dict()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataPrepare(Reading):
+    """Write a data set as shards with an index and checksums; go on after an interruption."""
+
+    format: Layout | Literal["hub"] | None = None
+    """How the data set is laid out; found out if the path tells. "hub" streams a data set by its
+    name through Hugging Face `datasets`."""
+
+    out: Path
+    """Folder for the shards; made if it does not exist."""
+
+    per_shard: int = 2000
+    """Examples in one shard."""
+
+    shorter_side: int | None = None
+    """Make larger pictures smaller, to this many pixels along the shorter side."""
+
+    skip: bool = False
+    """Leave out pictures that cannot be used, and count them; without it the first is an error."""
+
+    def run(self) -> dict[str, Any]:
+        from smartclip.data.prepared import LEFT_OUT, prepare
+
+        written = prepare(
+            self._stream() if self.format == "hub" else self.read(),
+            self.out,
+            per_shard=self.per_shard,
+            shorter_side=self.shorter_side,
+            skip=self.skip,
+            workers=self.workers,
+        )
+        megabytes = written.image_bytes / 1e6
+        print(f"{written.examples:,} examples in {written.shards:,} shards, {megabytes:,.1f} MB")
+        if written.reused:
+            print(f"{written.reused:,} shards were there already")
+        for fault, count in sorted(written.left_out.items()):
+            print(f"left out, {fault}: {count:,}")
+        if written.left_out:
+            print(f"each is named in {self.out / LEFT_OUT}")
+        return {
+            "folder": str(written.folder),
+            "shards": written.shards,
+            "examples": written.examples,
+            "image_bytes": written.image_bytes,
+            "left_out": dict(written.left_out),
+            "reused": written.reused,
+        }
+
+    def _stream(self) -> "HubStream":
+        from smartclip.data.hub import open_hub
+
+        if self.source is None or self.pictures or self.roots:
+            raise InputError(
+                "a streamed data set without a name, or with --pictures or --roots",
+                rule="a stream is named, and brings its pictures",
+                fix="write smartclip data prepare NAME --format hub --split train",
+            )
+        return open_hub(self.source.as_posix(), split=self.split or "train")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +351,15 @@ class DataExport(Command):
         if self.sizes is not None:
             sizes.update(parse_sizes(self.sizes))
         return VectorWorld(CaptionFamily.from_captions(captions, sizes=sizes))
+
+
+def _parts(found: "Audit") -> Table:
+    table = Table(title="By source", title_justify="left")
+    for name in ("source", "usable", "captions", "MB", "not usable", "why"):
+        table.add_column(name, justify="left" if name in ("source", "why") else "right")
+    for source, usable, captions, size, lost, why in found.by_source().itertuples(index=False):
+        table.add_row(source, f"{usable:,}", f"{captions:,}", f"{size:,.1f}", f"{lost:,}", why)
+    return table
 
 
 def _counts(result: dict[str, Any]) -> Table:

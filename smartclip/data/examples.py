@@ -1,13 +1,14 @@
 """What every reader gives: pictures with all their captions, and what could not be read."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
 from PIL import Image
 
-from smartclip.data.pictures import MOST_PIXELS, Blob, Fault, decode
+from smartclip.data.pictures import MOST_PIXELS, Fault, Stored, decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +23,7 @@ class Example:
 
     name: str
     captions: tuple[str, ...]
-    image: Blob
+    image: Stored
 
     def picture(self, most_pixels: int = MOST_PIXELS) -> Image.Image:
         """The picture in RGB; raises `PictureError` with its fault."""
@@ -50,12 +51,12 @@ class ImageText:
 
     Attributes:
         source: the file or folder it was read from.
-        examples: in the order of the data set.
+        examples: in the order of the data set; large ones as `Records`.
         problems: records that were left out, each with its reason.
     """
 
     source: str
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -63,6 +64,17 @@ class ImageText:
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
+
+    def part(self, start: int, stop: int) -> Sequence[Example]:
+        """Examples start, ..., stop - 1; fewer at the end."""
+        return self.examples[start:stop]
+
+    def fingerprint(self) -> str:
+        """32 digits that change with any name or caption, or their order."""
+        state = hashlib.blake2b(digest_size=16)
+        for example in self.examples:
+            state.update(repr((example.name, example.captions)).encode())
+        return state.hexdigest()
 
     def faults(self) -> Counter[Fault]:
         """How many problems of each kind."""
@@ -75,6 +87,8 @@ def is_inside(name: str) -> bool:
     >>> is_inside("a/b.jpg"), is_inside("../b.jpg"), is_inside("/b.jpg"), is_inside("C:/b.jpg")
     (True, False, False, False)
     """
+    if name and name[0] not in "/\\" and ".." not in name and ":" not in name:
+        return True  # nearly every name, and the rest takes longer
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     absolute = posix.is_absolute() or windows.drive or windows.root
     return bool(name) and not absolute and ".." not in (*posix.parts, *windows.parts)

@@ -1,30 +1,48 @@
 """Any picture file to RGB, or one of a few named faults; never a crash, never a bomb."""
 
+import hashlib
 import io
 import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from theory.errors import InputError
 
-Fault = Literal["missing", "corrupt", "too large", "outside", "no caption", "wrong record", "cut"]
+Fault = Literal[
+    "missing", "corrupt", "changed", "too large", "outside", "no caption", "wrong record", "cut"
+]
 MOST_PIXELS = 50_000_000
 """Larger than photographs of public data sets; a 40,000 x 40,000 bomb has 32 times as many."""
 
 # Formats of photographs and drawings. Pillow also knows formats that start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _GROUND = (216, 216, 216, 255)
+# Pillow's decoders report damage in all these ways (TypeError: of the EXIF resolution).
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 class PictureError(InputError):
     """A picture that cannot be used.
 
     Attributes:
-        fault: `missing`, `corrupt` or `too large`.
+        fault: `missing`, `corrupt`, `changed` or `too large`.
     """
 
     def __init__(self, given: str, fault: Fault) -> None:
@@ -36,6 +54,20 @@ class PictureError(InputError):
         self.fault: Fault = fault
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """Bytes of a picture file, wherever they are kept."""
+
+    def read(self) -> bytes:
+        """All of them; raises `PictureError` with its fault."""
+        ...
+
+
+def digest(content: bytes) -> bytes:
+    """16 bytes that change with any byte of the content (BLAKE2b)."""
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blob:
     """Bytes in a file: all of it, or `size` bytes from `offset` on.
@@ -44,17 +76,28 @@ class Blob:
         path: the file.
         offset: in bytes.
         size: in bytes; None up to the end.
+        digest: what `digest` gave when the bytes were written; None where nobody knows.
     """
 
     path: Path
     offset: int = 0
     size: int | None = None
+    digest: bytes | None = None
+
+    def length(self) -> int:
+        """How many bytes there are; raises `PictureError` if the file is missing."""
+        if self.size is not None:
+            return self.size
+        try:
+            return self.path.stat().st_size - self.offset
+        except OSError as error:
+            raise PictureError(f"{self.path} ({error.strerror or error})", "missing") from error
 
     def read(self) -> bytes:
         """The bytes.
 
         Raises:
-            PictureError: the file is missing, or shorter than it should be.
+            PictureError: the file is missing, shorter than it should be, or not what was written.
         """
         try:
             with self.path.open("rb") as file:
@@ -64,11 +107,18 @@ class Blob:
             raise PictureError(f"{self.path} ({error.strerror or error})", "missing") from error
         if self.size is not None and len(content) < self.size:
             raise PictureError(f"{self.path} ends inside a picture", "corrupt")
+        if self.digest is not None and digest(content) != self.digest:
+            place = f"{self.path}, bytes {self.offset} to {self.offset + len(content)}"
+            raise PictureError(f"{place}, differ from what was written", "changed")
         return content
 
 
 def decode(
-    content: bytes, name: str = "the picture", most_pixels: int = MOST_PIXELS
+    content: bytes,
+    name: str = "the picture",
+    most_pixels: int = MOST_PIXELS,
+    *,
+    shorter: int | None = None,
 ) -> Image.Image:
     """RGB, upright, transparent parts over light grey, 16-bit greys as 8-bit.
 
@@ -76,40 +126,65 @@ def decode(
         content: of a picture file.
         name: for the error message.
         most_pixels: refuse larger pictures before any pixel is decoded.
+        shorter: a JPEG may come at 1/2, 1/4 or 1/8 of its size, which is quicker, as long as no
+            side falls below this.
 
     Raises:
         PictureError: the fault is `corrupt` or `too large`.
     """
+    with _opened(content, name, most_pixels) as picture:
+        if shorter is not None:
+            picture.draft(None, (shorter, shorter))
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _rgb(picture)
+
+
+def measure(
+    content: bytes, name: str = "the picture", most_pixels: int = MOST_PIXELS
+) -> tuple[int, int]:
+    """Width and height as stored, from the header alone; raises as `decode` does."""
+    with _opened(content, name, most_pixels) as picture:
+        return picture.size
+
+
+@contextmanager
+def _opened(content: bytes, name: str, most_pixels: int) -> Iterator[Image.Image]:
+    """A picture whose header is read; damage found then or later becomes a `PictureError`."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > most_pixels:
                 size = f"{picture.width} x {picture.height}"
                 raise PictureError(f"{name} has {size} pixels", "too large")
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
+            yield picture
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{name} ({error})", "too large") from error
-    # Pillow's decoders report damage in all these ways (TypeError: of the EXIF resolution).
-    except (
-        OSError,
-        SyntaxError,
-        EOFError,
-        struct.error,
-        IndexError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _DAMAGE as error:
         raise PictureError(f"{name} ({error})", "corrupt") from error
-    return _rgb(upright)
+
+
+def kind(content: bytes) -> str:
+    """The ending of a picture file's name, from its first bytes.
+
+    >>> kind(b"\\xff\\xd8\\xff\\xe0"), kind(b"RIFF....WEBP"), kind(b"\\x89PNG....")
+    ('jpg', 'webp', 'png')
+    """
+    if content.startswith(b"\xff\xd8"):
+        return "jpg"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "webp"
+    starts = {b"\x89PNG": "png", b"GIF8": "gif", b"BM": "bmp", b"II": "tif", b"MM": "tif"}
+    return next((end for start, end in starts.items() if content.startswith(start)), "ppm")
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode.startswith("I"):  # greys of 16 bits, some kept in 32
+        values = np.asarray(picture).astype(np.int64).clip(0, 65_535)
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, _GROUND)
         return Image.alpha_composite(ground, picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -16,16 +16,30 @@ from theory import CaptionFamily
 from theory.errors import InputError
 
 Policy = Literal["prefix", "subset", "single", "pair", "window", "all"]
+Split = Literal["marks", "published"]
 _LARGEST = 16
+_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def sentences(caption: str) -> list[str]:
-    """The sentences of a caption, cut after a full stop, question or exclamation mark and a space.
+def sentences(caption: str, split: Split = "marks") -> list[str]:
+    """The sentences of a caption.
+
+    - `marks`: cut after a full stop, question or exclamation mark and a space.
+    - `published`: cut at ". ", which is left out; joined again by ". " (SmartCLIP's own code).
 
     >>> sentences("A bear sits. It holds a 2.5 m pen! Why?")
     ['A bear sits.', 'It holds a 2.5 m pen!', 'Why?']
+    >>> sentences("A bear sits. It holds a 2.5 m pen! Why?", "published")
+    ['A bear sits', 'It holds a 2.5 m pen! Why?']
     """
-    return [part for part in re.split(r"(?<=[.!?])\s+", caption.strip()) if part]
+    if split not in get_args(Split):
+        raise InputError(
+            f"the split {split!r}",
+            rule="a split is one of " + ", ".join(get_args(Split)),
+            fix="choose one of them",
+        )
+    parts = caption.split(". ") if split == "published" else re.split(_END, caption.strip())
+    return [part for part in parts if part.strip()]
 
 
 def choices(count: int, policy: Policy) -> list[tuple[int, ...]]:
@@ -79,7 +93,9 @@ def family(count: int, policy: Policy) -> CaptionFamily:
     return CaptionFamily.from_captions([[names[index] for index in each] for each in chosen])
 
 
-def kept(parts: Sequence[str], policy: Policy, *, seed: int, index: int) -> str:
+def kept(
+    parts: Sequence[str], policy: Policy, *, seed: int, index: int, split: Split = "marks"
+) -> str:
     """The sentences that example `index` keeps under a seed, in their order.
 
     A pure function of its arguments, drawn uniformly from `choices`.
@@ -89,6 +105,7 @@ def kept(parts: Sequence[str], policy: Policy, *, seed: int, index: int) -> str:
         policy: see `choices`.
         seed: of the run, 0 or more.
         index: of the sample, counted over all epochs, 0 or more.
+        split: how the caption was cut; the sentences are joined accordingly.
     """
     _check(len(parts), policy)
     generator = np.random.default_rng([seed, index])
@@ -102,7 +119,8 @@ def kept(parts: Sequence[str], policy: Policy, *, seed: int, index: int) -> str:
     else:
         possible = choices(len(parts), policy)
         chosen = possible[int(generator.integers(len(possible)))]
-    return " ".join(parts[place] for place in chosen)
+    joint = ". " if split == "published" else " "
+    return joint.join(parts[place] for place in chosen)
 
 
 def _check(count: int, policy: str) -> None:

@@ -1,5 +1,9 @@
-"""The log of a run: one JSON object a line, the truth about what happened, and a progress bar."""
+"""The log of a run: one JSON object a line, the truth about what happened, and views of it.
 
+The views are a progress bar and, where TensorBoard is installed, its event files.
+"""
+
+import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +24,18 @@ from simulators.storage import write_atomically
 
 
 class MetricsLog:
-    """Appends lines to `metrics.jsonl`; lines past the step a run resumes from are dropped."""
+    """Appends lines to a file such as `metrics.jsonl`, and to TensorBoard's if that is installed.
+
+    Lines past the step a run resumes from are dropped.
+
+    Args:
+        path: of the file; TensorBoard's are in `tensorboard/` beside it, under the file's name.
+        resume_step: the step the run starts, or resumes, from.
+    """
 
     def __init__(self, path: Path, *, resume_step: int) -> None:
         self.path = path
+        self._writer = _tensorboard(path.parent / "tensorboard" / path.stem, resume_step)
         kept = [line for line in read_metrics(path) if line["step"] <= resume_step]
         with write_atomically(path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -31,6 +43,20 @@ class MetricsLog:
     def append(self, line: dict[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+        if self._writer is not None:
+            for name, value in line.items():
+                if name != "step":
+                    self._writer.add_scalar(name, value, line["step"])
+            self._writer.flush()
+
+
+def _tensorboard(folder: Path, resume_step: int) -> Any:
+    """A writer that hides what an earlier process wrote past `resume_step`."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=resume_step + 1)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -56,6 +82,10 @@ class TrainingProgress:
         self.label, self.total, self.console, self.progress = label, total, console, progress
         self.task = progress.add_task(label, total=total, status="")
         self.announced = 0
+
+    def say(self, line: str) -> None:
+        """A line of its own."""
+        self.console.print(f"  {self.label}: {line}", soft_wrap=True, highlight=False)
 
     def update(self, step: int, status: str) -> None:
         self.progress.update(self.task, completed=step, status=status)

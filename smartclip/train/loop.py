@@ -1,36 +1,41 @@
-"""The training loop: modular alignment + sparsest masks + tightest budget.
+"""The training loop, on one page.
 
-    minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|,      m^(t) = g * b(t),
-
-where the second price moves only the shared gates g (see `smartclip.masks`).
-
-The loop is one page: what the phases are is in `config`, how settings move is in `schedule`.
+What is minimised is in `losses`, what the phases are in `config`, how settings move in `schedule`;
+how the work is spread over processes is in `parallel` and `gradients`.
 """
 
-import time
 from pathlib import Path
 
 import torch
-from torch.optim import AdamW
 
 from smartclip.model import SmartCLIP
-from smartclip.objective import modular_contrastive_loss
-from smartclip.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from smartclip.train.checkpoint import CHECKPOINT, Checkpoints, TrainState
 from smartclip.train.config import TrainConfig
+from smartclip.train.cost import Cost, peak_memory
+from smartclip.train.estimate import estimate
+from smartclip.train.execution import ExecutionConfig
+from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.log import MetricsLog, training_progress
-from smartclip.train.schedule import (
-    aligning,
-    learning_rate_factor,
-    logit_scale,
-    pruning,
-    refining,
-    thinning,
+from smartclip.train.losses import report, step_loss
+from smartclip.train.optimiser import (
+    OptimiserConfig,
+    WeightAverage,
+    clip_gradients,
+    make_optimiser,
 )
-from smartclip.train.source import Source
+from smartclip.train.parallel import Towers
+from smartclip.train.preemption import Preempted, listening
+from smartclip.train.ranks import own_rows, rank
+from smartclip.train.schedule import learning_rate_factor, logit_scale
+from smartclip.train.source import Source, rows_of_batch
+from smartclip.train.validate import Validation, validate
 from theory.errors import InputError
 
-CHECKPOINT = "checkpoint.safetensors"
+__all__ = ["CHECKPOINT", "COST", "METRICS", "VALIDATION", "train"]
+
 METRICS = "metrics.jsonl"
+VALIDATION = "validation.jsonl"
+COST = "cost.json"
 
 
 def train(
@@ -39,124 +44,167 @@ def train(
     config: TrainConfig,
     folder: Path,
     *,
+    execution: ExecutionConfig | None = None,
+    optimiser: OptimiserConfig | None = None,
+    validation: Validation | None = None,
     label: str = "training",
     quiet: bool = False,
 ) -> SmartCLIP:
     """Train in place, on the device the model is on; continue if `folder` has a checkpoint.
 
     A run that was killed and started again ends with the same weights as one that was not, bit
-    for bit on a CPU.
+    for bit on a CPU. Under `torchrun` every process calls this alike, inside `ranks.joined`; only
+    the first writes.
 
     Args:
         model: fresh, built under the seed of `config`.
-        source: gives the batch of each step.
+        source: gives the batch of each step, whose size is that of all ranks together.
         config: the settings.
-        folder: gets `metrics.jsonl` and `checkpoint.safetensors`.
+        folder: gets `metrics.jsonl`, `validation.jsonl`, checkpoints and `cost.json`.
+        execution: how the work is carried out; it does not change the numbers.
+        optimiser: weight decay, clipping, a moving average of the weights.
+        validation: held-out pairs, looked at before each checkpoint; the best one is kept.
         label: what the progress bar says.
         quiet: no progress bar.
 
     Returns:
-        The same model, in evaluation mode.
+        The same model, in evaluation mode, with the averaged weights if there is an average. Under
+        FSDP its towers stay sharded, so all ranks have to call it together; `load_model` puts a
+        checkpoint into a whole one.
 
     Raises:
-        InputError: the loss is not finite, or the checkpoint is unreadable or of another run.
+        InputError: the loss is not finite, the batch cannot be shared out, or the checkpoint is
+            unreadable or of another run.
+        Preempted: SIGTERM came, and the state is saved. It is a `SystemExit`.
     """
+    execution, optimiser = execution or ExecutionConfig(), optimiser or OptimiserConfig()
     device = next(model.parameters()).device
-    groups = _parameter_groups(model, config)
-    rates = [group["lr"] for group in groups]
+    checkpoints = Checkpoints(
+        folder, config.to_dict() | optimiser.to_dict(), keep_last=execution.keep_last
+    )
+    own = own_rows(config.batch_size)
+    expected = None
+    if (first_step := checkpoints.step()) < config.total_steps:
+        images, tokens = rows_of_batch(source, first_step, config.batch_size, own, device)
+        expected = estimate(
+            model,
+            images[:2],
+            tokens[:2],
+            execution,
+            batch_size=config.batch_size,
+            average=optimiser.ema_decay is not None,
+        )
+    held_before = peak_memory(device)
+    towers = Towers(model, execution, seed=config.seed)
     state = TrainState(
         model=model,
-        optimiser=AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0, fused=True),
+        optimiser=make_optimiser(model, config, optimiser),
         generator=torch.Generator(device).manual_seed(config.seed),
+        average=WeightAverage(model, optimiser.ema_decay) if optimiser.ema_decay else None,
     )
-    settings = config.to_dict()
-    checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
-        load_checkpoint(checkpoint, state, settings)
-    log = MetricsLog(folder / METRICS, resume_step=state.step)
-    model.train()
-    started, first_step = time.monotonic(), state.step
-    with training_progress(label, config.total_steps, quiet=quiet) as progress:
-        while state.step < config.total_steps:
-            line = _step(state, source, config, rates)
-            state.step += 1
-            last = state.step == config.total_steps
-            if state.step % config.log_every == 0 or last:
-                _refuse_divergence(line, state.step)
-                speed = (state.step - first_step) / (time.monotonic() - started)
-                log.append({"step": state.step, **line, "steps_per_second": speed})
-                progress.update(
-                    state.step,
-                    f"loss {line['contrastive']:.3f}, {line['open']:.1f} open per caption, "
-                    f"{line['used']:.0f} used",
-                )
-            if state.step % config.checkpoint_every == 0 or last:
-                save_checkpoint(checkpoint, state, settings)
+    checkpoints.resume(state)
+    if expected is not None:
+        model.train()
+        cost = Cost(
+            expected,
+            execution,
+            config,
+            device,
+            held_before=held_before,
+            first_step=state.step,
+        )
+        log = _open_log(folder / METRICS, state.step)
+        held_out = _open_log(folder / VALIDATION, state.step) if validation else None
+        with (
+            listening() as notice,
+            training_progress(label, config.total_steps, quiet=quiet or rank() > 0) as progress,
+        ):
+            progress.say(cost.before())
+            while state.step < config.total_steps:
+                line = _step(towers, state, source, config, optimiser)
+                state.step += 1
+                last = state.step == config.total_steps
+                if said := cost.tick(state.step):
+                    progress.say(said)
+                if line:
+                    _refuse_divergence(line, state.step)
+                    if log:
+                        log.append({"step": state.step, **line, **cost.speed(state.step)})
+                    progress.update(state.step, _status(line))
+                stop = notice.due(state.step, device)
+                due = state.step % config.checkpoint_every == 0 or last
+                if due or stop:
+                    if due and validation:
+                        scores = _validate(towers, validation, config, state.step)
+                        state.improves(scores["image_to_caption"] + scores["caption_to_image"])
+                        if held_out:
+                            held_out.append({"step": state.step, **scores})
+                    checkpoints.save(state)
+                if stop and not last:
+                    raise Preempted(state.step, folder)
+            progress.say(cost.write(folder / COST))
+    if state.average is not None:
+        state.average.copy_to(model)
     return model.eval()
 
 
-def _parameter_groups(model: SmartCLIP, config: TrainConfig) -> list[dict]:
-    masks = list(model.mask_network.parameters())
-    shared = [] if model.shared_logits is None else [model.shared_logits]
-    apart = {id(parameter) for parameter in masks + shared}
-    towers = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-    groups = [
-        {"params": towers, "lr": config.learning_rate},
-        {"params": masks, "lr": config.mask_learning_rate},
-        {"params": shared, "lr": config.budget_learning_rate},
-    ]
-    return [group for group in groups if group["params"]]
-
-
 def _step(
-    state: TrainState, source: Source, config: TrainConfig, rates: list[float]
+    towers: Towers,
+    state: TrainState,
+    source: Source,
+    config: TrainConfig,
+    settings: OptimiserConfig,
 ) -> dict[str, float]:
     """One update; returns the line of the log as plain numbers only when it is written."""
     model, step = state.model, state.step
     device = next(model.parameters()).device
     factor = learning_rate_factor(step, config)
-    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
-        group["lr"] = rate * factor
-    images, tokens = source.batch(step, config.batch_size, device)
-    drawing = None if refining(step, config) else state.generator
-    embeddings = model(images, tokens, generator=drawing)
-    masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
-    mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
-    contrastive = modular_contrastive_loss(
-        embeddings.image,
-        embeddings.text,
-        mask,
-        logit_scale(step, config),
-        similarity=config.similarity,
-    )
-    loss = contrastive
-    if refining(step, config):
-        gap = mask * (embeddings.image - embeddings.text).square()
-        loss = loss + config.refine_alignment * gap.sum(1).mean()
-    if masks_learn:
-        opened_by_caption = embeddings.open_probability.sum(1).mean()
-        loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
-        loss = loss + config.budget * pruning(step, config) * model.expected_size(
-            embeddings.open_probability
-        )
+    for group in state.optimiser.param_groups:
+        group["lr"] = group["peak"] * factor
+    rows = own_rows(config.batch_size)
+    images, tokens = rows_of_batch(source, step, config.batch_size, rows, device)
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    terms = accumulate_gradients(
+        towers,
+        images,
+        tokens,
+        lambda features: step_loss(
+            model,
+            features,
+            config,
+            step,
+            state.generator,
+            chunk_size=towers.execution.chunk_size,
+        ),
+        step=step,
+    )
+    if settings.clip_norm is not None:
+        clip_gradients(list(model.parameters()), settings.clip_norm)
     state.optimiser.step()
+    if state.average is not None:
+        state.average.update(model)
     if (step + 1) % config.log_every and step + 1 != config.total_steps:
         return {}
-    with torch.no_grad():
-        opened = mask.mean(0)
-        return {
-            "loss": loss.item(),
-            "contrastive": contrastive.item(),
-            "open": mask.sum(1).mean().item(),
-            "keep_rate": mask.mean().item(),
-            "used": model.used_coordinates().sum().item(),
-            "dead": (opened == 0).sum().item(),
-            "always_on": (opened == 1).sum().item(),
-            "logit_scale": logit_scale(step, config),
-            "learning_rate": rates[0] * factor,
-        }
+    return report(model, terms, config, step) | {"learning_rate": config.learning_rate * factor}
+
+
+def _validate(
+    towers: Towers, validation: Validation, config: TrainConfig, step: int
+) -> dict[str, float]:
+    scale = logit_scale(step - 1, config)
+    return validate(towers, validation, logit_scale=scale, similarity=config.similarity)
+
+
+def _open_log(path: Path, step: int) -> MetricsLog | None:
+    """The first rank's log; the others have none."""
+    return MetricsLog(path, resume_step=step) if rank() == 0 else None
+
+
+def _status(line: dict[str, float]) -> str:
+    return (
+        f"loss {line['contrastive']:.3f}, {line['open']:.1f} open per caption, "
+        f"{line['used']:.0f} used"
+    )
 
 
 def _refuse_divergence(line: dict[str, float], step: int) -> None:

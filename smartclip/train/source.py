@@ -1,4 +1,7 @@
-"""Where batches come from: step n of seed s is always the same batch, so a run can resume."""
+"""Where batches come from: step n of seed s is always the same batch, so a run can resume.
+
+It is also the same for every number of processes, of which each takes its rows.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +19,27 @@ class Source(Protocol):
     def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Images and tokens of step `step`, each with `size` rows, on `device`."""
         ...
+
+
+@runtime_checkable
+class RowSource(Source, Protocol):
+    """A source that can also give part of a batch without making the rest."""
+
+    def rows(
+        self, step: int, size: int, wanted: slice, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """`images[wanted]` and `tokens[wanted]` of `batch(step, size, device)`."""
+        ...
+
+
+def rows_of_batch(
+    source: Source, step: int, size: int, wanted: slice, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Some rows of the batch of a step, cut out of the whole if the source can do no better."""
+    if isinstance(source, RowSource) and wanted != slice(0, size):
+        return source.rows(step, size, wanted, device)
+    images, tokens = source.batch(step, size, device)
+    return images[wanted], tokens[wanted]
 
 
 class WorldSource:
@@ -37,14 +61,23 @@ class WorldSource:
         group = step // self.steps_at_once
         if self._drawn is None or self._drawn[:2] != (group, size):
             n = size * self.steps_at_once
-            batch = self.world.sample(n, seed=self.seed, start=group * n, device=device)
-            if isinstance(batch.text, list):
-                raise InputError(
-                    f"captions of {type(self.world).__name__} are words",
-                    rule="this source passes captions on as they are",
-                    fix="use a source that tokenises",
-                )
-            self._drawn = (group, size, batch.image, batch.text)
+            self._drawn = (group, size, *self._sample(n, group * n, device))
         images, tokens = self._drawn[2:]
         first = (step % self.steps_at_once) * size
         return images[first : first + size], tokens[first : first + size]
+
+    def rows(
+        self, step: int, size: int, wanted: slice, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        start, stop, _ = wanted.indices(size)
+        return self._sample(stop - start, step * size + start, device)
+
+    def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        batch = self.world.sample(n, seed=self.seed, start=start, device=device)
+        if isinstance(batch.text, list):
+            raise InputError(
+                f"captions of {type(self.world).__name__} are words",
+                rule="this source passes captions on as they are",
+                fix="use a source that tokenises",
+            )
+        return batch.image, batch.text

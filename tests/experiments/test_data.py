@@ -1,13 +1,26 @@
 import json
+import struct
+import zlib
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataScenes
+from experiments.cli import main
+from experiments.commands.data import (
+    DataAudit,
+    DataEmoji,
+    DataExport,
+    DataPrepare,
+    DataScenes,
+    Layout,
+)
 from simulators import SceneWorld
 from simulators.reading import read_scene
+from smartclip.data.formats import FORMATS
 from smartclip.data.shards import read_shards
 from theory.errors import InputError
 
@@ -19,7 +32,7 @@ def test_audit_prints_and_returns_what_it_found(
     (tmp_path / "b.png").write_text("no picture")
     table = "image,caption\na.png,A bear with a pen.\nb.png,A bear.\nc.png,A bear.\n"
     (tmp_path / "table.csv").write_text(table)
-    result = DataAudit(source=tmp_path / "table.csv", layout="csv", context=4).run()
+    result = DataAudit(source=tmp_path / "table.csv", format="csv", context=4).run()
     assert result["usable"] == 1
     assert result["faults"] == {"corrupt": 1, "missing": 1}
     assert result["captions_too_long"] == 1
@@ -42,7 +55,7 @@ def test_exported_scenes_pass_the_audit_of_real_data(tmp_path: Path) -> None:
         world="scenes", out=tmp_path, samples=6, samples_per_shard=4, captions_per_image=2
     ).run()
     assert len(result["shards"]) == 2
-    audited = DataAudit(source=tmp_path, layout="shards").run()
+    audited = DataAudit(source=tmp_path).run()
     assert audited["usable"] == audited["records"] == 6
     assert not audited["faults"]
     read = {caption for e in read_shards(tmp_path).examples for caption in e.captions}
@@ -69,3 +82,108 @@ def test_scenes_are_shown_with_captions(tmp_path: Path, capsys: pytest.CaptureFi
     for example in result["examples"]:
         assert set(read_scene(example["text"])) == set(example["mentions"])
     assert "left shape" in capsys.readouterr().out
+
+
+def test_the_flag_knows_every_format() -> None:
+    assert get_args(Layout) == tuple(FORMATS)
+
+
+def hard_data(folder: Path) -> Path:
+    """One picture that is fine, and one of each kind of trouble, in ShareGPT4V's layout."""
+    rng = np.random.default_rng(0)
+    names: dict[str, str] = {}
+
+    def put(name: str, mode: str = "RGB", **options: object) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(levels).convert(mode).save(path, **options)
+        names[name] = f"A picture. It is called {name}."
+        return path
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    put("coco/fine.jpg")
+    put("coco/cmyk.jpg", "CMYK")
+    put("coco/turned.jpg", exif=exif)
+    put("llava/palette.png", "P")
+    put("llava/alpha.png", "RGBA")
+    deep = put("llava/deep.png", "L")
+    Image.fromarray(rng.integers(0, 65_536, (24, 32), dtype=np.uint16)).save(deep)
+    cut = put("sam/cut.jpg")
+    cut.write_bytes(cut.read_bytes()[:-200])
+    bomb = put("sam/bomb.png")
+    content = bytearray(bomb.read_bytes())
+    content[16:24] = struct.pack(">II", 40_000, 40_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    bomb.write_bytes(content)
+    names["sam/gone.jpg"] = "A picture that is not there."
+    names["sam/wordless.jpg"] = " "
+    names["../outside.jpg"] = "A picture somewhere else."
+    records = [
+        {"image": name, "conversations": [{"from": "gpt", "value": told}]}
+        for name, told in names.items()
+    ]
+    table = folder / "share.json"
+    table.write_text(json.dumps([*records, {"image": "no words"}]))
+    return table
+
+
+FAULTS = {
+    "corrupt": 1,
+    "too large": 1,
+    "missing": 1,
+    "no caption": 1,
+    "outside": 1,
+    "wrong record": 1,
+}
+
+
+def test_every_kind_of_trouble_is_named_counted_and_survived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = hard_data(tmp_path / "raw")
+    result = DataAudit(source=table).run()
+    assert result["faults"] == FAULTS
+    assert result["usable"] == 6
+    assert result["sources"]["sam"]["faults"] == {"corrupt": 1, "too large": 1, "missing": 1}
+    assert result["sources"]["llava"]["usable"] == 3
+    told = capsys.readouterr().out
+    for name in ("sam/cut.jpg", "sam/bomb.png", "sam/gone.jpg", "By source"):
+        assert name in told
+    quick = DataAudit(source=table, quick=True).run()
+    assert quick["faults"] == {key: n for key, n in FAULTS.items() if key != "corrupt"}
+    with pytest.raises(InputError, match="records that cannot be used"):
+        DataPrepare(source=table, out=tmp_path / "out").run()
+    written = DataPrepare(source=table, out=tmp_path / "out", skip=True, per_shard=4).run()
+    assert written["left_out"] == FAULTS
+    assert written["examples"] == 6
+    assert "left out, too large: 1" in capsys.readouterr().out
+    audited = DataAudit(source=tmp_path / "out").run()
+    assert (audited["usable"], audited["faults"]) == (6, {})
+    assert json.loads(json.dumps(written)) == written
+
+
+def test_a_changed_byte_in_a_prepared_folder_is_named_by_the_audit(tmp_path: Path) -> None:
+    table = hard_data(tmp_path / "raw")
+    DataPrepare(source=table, out=tmp_path / "out", skip=True).run()
+    tar = tmp_path / "out" / "000000.tar"
+    tar.write_bytes(tar.read_bytes().replace(b"called coco/fine", b"called coco/mine"))
+    result = DataAudit(source=tmp_path / "out").run()
+    assert [problem["name"] for problem in result["problems"]] == ["000000.tar"]
+
+
+def test_prepare_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(hard_data(tmp_path / "raw"))
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "prepare", table, "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert "--skip" in capsys.readouterr().err
+    roots = ["--roots", "sam", str(tmp_path / "raw" / "coco")]
+    main(["data", "prepare", table, "--out", str(tmp_path / "out"), "--skip", *roots])
+    assert (tmp_path / "out" / "index.json").exists()
+
+
+def test_digits_are_audited_without_a_path() -> None:
+    result = DataAudit(format="digits", quick=True).run()
+    assert result["usable"] == 1000

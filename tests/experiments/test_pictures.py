@@ -9,7 +9,7 @@ import torch
 from experiments.pictures import train_pictures
 from experiments.recipes.digits import DigitPictures, DigitSource, digits
 from experiments.recipes.pictures import as_clip
-from smartclip.masks import hard_gate
+from smartclip.gates import hard_gate
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
 

@@ -73,5 +73,5 @@ def test_results_are_plain_data(data: ImageText) -> None:
 def test_empty_data_can_be_audited() -> None:
     found = audit(ImageText(source="nothing", examples=()))
     assert (found.records, found.captions, found.to_dict()["words_median_95_most"]) == (0, 0, [])
-    assert len(found.table()) == 3
+    assert len(found.table()) == 4
     assert MOST_PIXELS > 0

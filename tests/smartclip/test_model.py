@@ -48,6 +48,16 @@ def test_a_closed_shared_gate_closes_every_caption():
     assert model.used_coordinates().tolist() == [1, 1, 0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("gate", ["straight_through", "hard_concrete", "soft"])
+def test_every_kind_of_gate_trains(gate):
+    model = small(gate=gate)
+    torch.nn.init.constant_(model.mask_network.score.bias, 1.0)  # else deterministic gates are shut
+    batch = model(torch.randn(8, 4), torch.randn(8, 5), generator=torch.Generator())
+    (batch.mask.sum() + model.expected_size(batch.open_probability)).backward()
+    assert model.mask_network.score.bias.grad.any()
+    assert model.shared_logits.grad.all()
+
+
 def test_expected_size_moves_only_the_shared_gates():
     model = small()
     batch = model(torch.randn(8, 4), torch.randn(8, 5), generator=torch.Generator())

@@ -1,0 +1,101 @@
+"""The loss of one step: modular alignment + sparsest masks + tightest budget.
+
+    minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|,      m^(t) = g * b(t),
+
+where the second price moves only the shared gates g (see `smartclip.masks`). Which prices count at
+which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from smartclip.model import Features, SmartCLIP
+from smartclip.train.config import TrainConfig
+from smartclip.train.distributed_loss import contrastive_share
+from smartclip.train.ranks import mean_over_ranks, own_part
+from smartclip.train.schedule import aligning, logit_scale, pruning, refining, thinning
+
+
+class Terms(NamedTuple):
+    """`loss`, what is minimised; `contrastive`, its first part; `mask`, as it was used."""
+
+    loss: Float[Tensor, ""]
+    contrastive: Float[Tensor, ""]
+    mask: Float[Tensor, "B D"]
+
+
+def step_loss(
+    model: SmartCLIP,
+    features: Features,
+    config: TrainConfig,
+    step: int,
+    generator: torch.Generator,
+    *,
+    chunk_size: int | None = None,
+) -> Terms:
+    """This rank's share of the loss at a step, from the features of its whole batch.
+
+    Every rank has the whole batch's features and draws the same gates, so whitening, gates and
+    prices are what they are in one process. Only the similarities are shared out, a rank taking
+    the rows of its own images. The mean over ranks is the loss.
+
+    Args:
+        model: its head is used, its towers are not.
+        features: of the whole batch, `model.embed(images, tokens)`.
+        config: prices and phases.
+        step: from 0 to `config.total_steps` - 1.
+        generator: draws the gates while they learn; in the same state on every rank.
+        chunk_size: rows of the similarity matrix held at a time.
+    """
+    drawing = None if refining(step, config) else generator
+    embeddings = model.head(features, generator=drawing)
+    masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
+    mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
+    contrastive = contrastive_share(
+        own_part(embeddings.image),
+        embeddings.text,
+        mask,
+        logit_scale(step, config),
+        similarity=config.similarity,
+        chunk_size=chunk_size,
+    )
+    loss = contrastive
+    if refining(step, config):
+        gap = mask * (embeddings.image - embeddings.text).square()
+        loss = loss + config.refine_alignment * gap.sum(1).mean()
+    if masks_learn:
+        opened_by_caption = embeddings.open_probability.sum(1).mean()
+        loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
+        loss = loss + config.budget * pruning(step, config) * model.expected_size(
+            embeddings.open_probability
+        )
+    return Terms(loss, contrastive, mask)
+
+
+@torch.no_grad()
+def report(model: SmartCLIP, terms: Terms, config: TrainConfig, step: int) -> dict[str, float]:
+    """The line of the log, the same on every rank, which all have to ask for.
+
+    `open` is E |m|, `keep_rate` its share of D; `used` counts coordinates whose shared gate is
+    open, `dead` and `always_on` those that no or every caption of the batch opens. `overlap` is
+    E |m_i m_j| / E |m_i or m_j| over pairs of captions i != j.
+    """
+    loss, contrastive = mean_over_ranks(torch.stack([terms.loss, terms.contrastive])).tolist()
+    mask = terms.mask
+    captions, opened = len(mask), mask.sum(0)
+    shared = (opened * (opened - 1)).sum() / (captions * (captions - 1))
+    either = 2 * mask.sum(1).mean() - shared
+    return {
+        "loss": loss,
+        "contrastive": contrastive,
+        "open": mask.sum(1).mean().item(),
+        "keep_rate": mask.mean().item(),
+        "used": model.used_coordinates().sum().item(),
+        "dead": (opened == 0).sum().item(),
+        "always_on": (opened == captions).sum().item(),
+        "overlap": (shared / either.clamp_min(torch.finfo(mask.dtype).tiny)).item(),
+        "logit_scale": logit_scale(step, config),
+    }

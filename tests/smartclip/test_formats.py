@@ -1,0 +1,146 @@
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from simulators import DigitWorld
+from simulators.export import export
+from smartclip.data.formats import FORMATS, detect, read
+from smartclip.data.prepared import prepare
+from theory.errors import InputError
+
+
+def picture(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(path)
+    return path.read_bytes()
+
+
+def text(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def laid_out(name: str, root: Path) -> Path:
+    """One picture and caption in each format, in the layout in which it is given out."""
+    content = picture(root / "a.jpg")
+    talk = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A bear."}]
+    coco = {
+        "info": {"description": "COCO 2017 Dataset"},
+        "images": [{"license": 4, "file_name": "a.jpg", "id": 1}],
+        "annotations": [{"image_id": 1, "id": 9, "caption": "A bear."}],
+    }
+    sentence = {"tokens": ["a", "bear"], "raw": "A bear.", "imgid": 0, "sentid": 0}
+    karpathy = {
+        "images": [
+            {"sentids": [0], "imgid": 0, "sentences": [sentence], "split": "test"}
+            | {"filename": "a.jpg"}
+        ],
+        "dataset": "flickr8k",
+    }
+    tables = {
+        "csv": ("t.csv", "image,caption\na.jpg,A bear.\n"),
+        "jsonl": ("t.jsonl", {"image": "a.jpg", "caption": "A bear."}),
+        "coco": ("captions_val2017.json", coco),
+        "karpathy": ("dataset_coco.json", karpathy),
+        "flickr30k": ("results.token", "a.jpg#0\tA bear.\n"),
+        "sharegpt4v": ("share.json", [{"id": "1", "image": "a.jpg", "conversations": talk}]),
+    }
+    if name in tables:
+        file, told = tables[name]
+        return text(root / file, told)
+    folder = root / name
+    if name == "folder":
+        picture(folder / "a.jpg")
+        text(folder / "metadata.csv", "file_name,text\na.jpg,A bear.\n")
+    elif name == "urban1k":
+        picture(folder / "image" / "a.jpg")
+        text(folder / "caption" / "a.txt", "A bear.")
+    elif name == "docci":
+        picture(folder / "images" / "a.jpg")
+        record = {"split": "train", "image_file": "a.jpg", "description": "A bear."}
+        text(folder / "docci_descriptions.jsonlines", record)
+    elif name == "webdataset":
+        folder.mkdir()
+        text(root / "a.txt", "A bear.")
+        with tarfile.open(folder / "000000.tar", "w") as tar:
+            tar.add(root / "a.jpg", "a.jpg")
+            tar.add(root / "a.txt", "a.txt")
+    elif name == "parquet":
+        folder.mkdir()
+        table = pa.table({"image": [{"bytes": content, "path": "a.jpg"}], "caption": ["A bear."]})
+        parquet.write_table(table, folder / "train-00000-of-00001.parquet")
+    elif name == "prepared":
+        prepare(read(laid_out("csv", root)), folder)
+    else:
+        assert name == "world"
+        export(DigitWorld(), folder, samples=1, seed=0)
+    return folder
+
+
+ON_DISK = [name for name in FORMATS if name not in ("emoji", "digits")]
+
+
+@pytest.mark.parametrize("name", ON_DISK)
+def test_every_format_is_found_and_read(name: str, tmp_path: Path) -> None:
+    path = laid_out(name, tmp_path)
+    assert detect(path) == name
+    for data in (read(path), read(path, name)):
+        assert len(data) == 1
+        assert not data.problems
+        example = next(iter(data))
+        assert example.picture().size == ((20, 20) if name == "world" else (8, 8))
+        if name != "world":
+            assert example.captions == ("A bear.",)
+
+
+def test_digits_need_no_path() -> None:
+    assert len(read(None, "digits")) == 1000
+    with pytest.raises(InputError, match="drawn, not read"):
+        read(Path("somewhere"), "digits")
+
+
+def test_other_layouts_of_flickr30k_are_found(tmp_path: Path) -> None:
+    path = text(tmp_path / "results.csv", "image_name| comment_number| comment\na.jpg| 0| A.\n")
+    assert detect(path) == "flickr30k"
+    path = text(tmp_path / "flickr_annotations_30k.csv", "raw,sentids,split,filename,img_id\n")
+    assert detect(path) == "flickr30k"
+    assert detect(tmp_path) == "flickr30k"
+
+
+def test_options_go_to_the_formats_that_have_them(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    talk = [{"from": "gpt", "value": "A bear."}]
+    table = [{"image": f"{root}/a.jpg", "conversations": talk} for root in ("coco", "sam")]
+    path = text(tmp_path / "t" / "share.json", table)
+    picture(elsewhere / "coco" / "a.jpg")
+    picture(tmp_path / "sa1b" / "a.jpg")
+    data = read(path, pictures=elsewhere, roots={"sam": tmp_path / "sa1b"})
+    assert [example.picture().size for example in data] == [(8, 8)] * 2
+    with pytest.raises(InputError, match="split for sharegpt4v"):
+        read(path, split="train")
+    with pytest.raises(InputError, match="pictures for webdataset"):
+        read(path, "webdataset", pictures=elsewhere)
+    path = laid_out("karpathy", tmp_path)
+    assert len(read(path, split="test")) == 1
+    with pytest.raises(InputError, match="'train'"):
+        read(path, split="train")
+
+
+def test_what_is_no_format(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the formats are prepared"):
+        read(tmp_path, "zip")
+    with pytest.raises(InputError, match="does not exist"):
+        read(tmp_path / "gone")
+    with pytest.raises(InputError, match="no path"):
+        read(None)
+    with pytest.raises(InputError, match="no path"):
+        read(None, "csv")
+    for name, content in (("a.json", "[]"), ("b.json", "{}"), ("c.xyz", "?"), ("d.json", "")):
+        with pytest.raises(InputError, match="looks like none"):
+            detect(text(tmp_path / name, content))

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+import torch
+
+from smartclip.model import SmartCLIP
+from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
+from smartclip.train.config import TrainConfig
+from smartclip.train.cost import SPEEDS, TIMED_STEPS, WARM_STEPS, Cost
+from smartclip.train.estimate import estimate
+from smartclip.train.execution import ExecutionConfig
+
+
+def small():
+    config = MLPConfig(width=64, depth=2)
+    text = MLPTextTower(8, 16, config, state_width=8)
+    image = MLPImageTower(32, 16, config)
+    return SmartCLIP(image, text, width=text.width, dimension=16, heads=2, all_open=True)
+
+
+def expected(model=None, **execution):
+    settings = ExecutionConfig(**execution)
+    return estimate(
+        model or small(), torch.randn(2, 32), torch.randn(2, 8), settings, batch_size=512
+    )
+
+
+def test_work_is_three_forward_passes():
+    # Two FLOPs a weight and pair; the fixed embedding of a caption; two products of similarities.
+    image = 32 * 64 + 64 * 64 + 64 * 16
+    text = 8 * 64 + 64 * 64 + 64 * 16
+    pair = 2 * (image + text + 8 * 8) + 4 * 512 * 16
+    assert expected().work == 3 * 512 * pair
+
+
+def test_state_is_four_numbers_a_parameter_and_activations_scale_with_the_rows_held():
+    model = small()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    whole, parts = expected(model), expected(model, micro_batch=128)
+    assert whole.parameters == parameters
+    assert whole.state_memory == 16 * parameters
+    assert whole.weight_memory == 4 * parameters
+    assert whole.activation_memory == 4 * parts.activation_memory
+    assert whole.memory > parts.memory > expected(model, micro_batch=128, chunk_size=8).memory
+    assert expected(model, checkpoint_activations=True).memory < whole.memory
+
+
+def test_activations_are_those_a_backward_pass_needs():
+    # Each hidden layer keeps its input for the product and for the activation function.
+    def rows(widths):
+        return 4 * 512 * sum(widths)
+
+    least = rows([32, 64, 64, 64, 64]) + rows([8, 64, 64, 64, 64])
+    assert least <= expected().activation_memory <= 1.2 * least
+
+
+def test_a_run_is_priced_after_its_first_steps_and_at_its_end(tmp_path, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("smartclip.train.cost.time.monotonic", lambda: float(next(clock)))
+    cost = Cost(
+        expected(),
+        ExecutionConfig(price_per_hour=36.0),
+        TrainConfig(steps=100, refine_steps=0, batch_size=512),
+        torch.device("cpu"),
+        held_before=0,
+        first_step=20,
+    )
+    told = [cost.tick(step) for step in range(21, 101)]
+    # The clock moves by one second each time it is read: at the start, and twice here.
+    due = WARM_STEPS + TIMED_STEPS
+    assert [step for step, line in enumerate(told, start=21) if line] == [20 + due]
+    assert "price" in told[due - 1]
+    assert cost.expected_seconds == 1 + (80 - WARM_STEPS) / TIMED_STEPS
+    speed = cost.speed(24)
+    assert tuple(speed) == SPEEDS
+    assert speed["pairs_per_second"] == 512 * speed["steps_per_second"]
+    assert 0 < speed["mfu"] < 1
+    assert "measured" in cost.write(tmp_path / "cost.json")
+    written = json.loads((tmp_path / "cost.json").read_text())
+    assert written["estimated"]["price"] == pytest.approx(36 * cost.expected_seconds / 3600)
+    assert written["measured"]["price"] == 36 * written["measured"]["seconds"] / 3600
+    assert written["measured"]["memory"] > 0
