@@ -16,7 +16,7 @@ from experiments.commands.command import Command
 from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataPrepare, DataScenes
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
-from experiments.commands.train import TrainDigits, TrainEmoji, TrainVectors
+from experiments.commands.train import TrainDigits, TrainEmoji, TrainPairs, TrainVectors
 from experiments.commands.verify import Verify
 from experiments.run_folder import write_json
 from theory.errors import InputError
@@ -32,7 +32,8 @@ Data = Annotated[
 Train = Annotated[
     Annotated[TrainVectors, subcommand("vectors")]
     | Annotated[TrainDigits, subcommand("digits")]
-    | Annotated[TrainEmoji, subcommand("emoji")],
+    | Annotated[TrainEmoji, subcommand("emoji")]
+    | Annotated[TrainPairs, subcommand("pairs")],
     subcommand("train", description="Train SmartCLIP and write a report."),
 ]
 App = (

@@ -11,13 +11,18 @@
 4. *Refine*, for `refine_steps`: masks stand still and the precision rises. A bounded precision is
    what makes each true dimension earn its place while masks form; it is also what lets an
    approximate alignment pass, and that is no longer needed once they stand.
+
+Towers that are trained already need none of this: with `schedule="cosine"`, as published, every
+price counts from the first step and the rates fall along one cosine.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from smartclip.objective import Similarity
 from theory.errors import InputError
+
+Schedule = Literal["staged", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +48,8 @@ class TrainConfig:
         align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full, and sparsity starts to.
+        schedule: "staged", the phases above; or "cosine", for trained towers.
+        warm_up_steps: in which the rates rise linearly, for "cosine".
         seed: of the initial weights, the batches and the gates.
         log_every: steps between two lines of the log.
         checkpoint_every: steps between two checkpoints.
@@ -63,6 +70,8 @@ class TrainConfig:
     align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
+    schedule: Schedule = "staged"
+    warm_up_steps: int = 200
     seed: int = 0
     log_every: int = 50
     checkpoint_every: int = 500
@@ -85,6 +94,12 @@ class TrainConfig:
                 0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
                 "after prune_from, and that not before align_until, all between 0 and 1",
             ),
+            "schedule": (
+                self.schedule == "staged"
+                or (self.schedule == "cosine" and not self.refine_steps and not self.align_until),
+                '"staged", or "cosine" without align_until and refine_steps',
+            ),
+            "warm_up_steps": (self.warm_up_steps >= 0, "0 or more"),
             "log_every": (self.log_every >= 1, "at least 1"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
         }

@@ -27,7 +27,7 @@ from smartclip.train.parallel import Towers
 from smartclip.train.preemption import Preempted, listening
 from smartclip.train.ranks import own_rows, rank
 from smartclip.train.schedule import learning_rate_factor, logit_scale
-from smartclip.train.source import Source, rows_of_batch
+from smartclip.train.source import Source, reported, rows_of_batch
 from smartclip.train.validate import Validation, validate
 from theory.errors import InputError
 
@@ -129,7 +129,8 @@ def train(
                 if line:
                     _refuse_divergence(line, state.step)
                     if log:
-                        log.append({"step": state.step, **line, **cost.speed(state.step)})
+                        speed, told = cost.speed(state.step), reported(source)
+                        log.append({"step": state.step, **line, **speed, **told})
                     progress.update(state.step, _status(line))
                 stop = notice.due(state.step, device)
                 due = state.step % config.checkpoint_every == 0 or last

@@ -24,10 +24,19 @@ def refining(step: int, config: TrainConfig) -> bool:
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
     """Warm-up, full rate for half of the steps, cosine to SETTLED; then cosine from REFINED to 0.
 
+    With the schedule "cosine": warm-up, then one cosine to 0, as published.
+
     >>> config = TrainConfig(steps=1000, refine_steps=100)
     >>> [round(learning_rate_factor(step, config), 2) for step in (0, 400, 999, 1000, 1099)]
     [0.01, 1.0, 0.1, 0.6, 0.0]
+    >>> config = TrainConfig(steps=1000, refine_steps=0, schedule="cosine", warm_up_steps=200)
+    >>> [round(learning_rate_factor(step, config), 2) for step in (0, 199, 200, 600, 999)]
+    [0.01, 1.0, 1.0, 0.5, 0.0]
     """
+    if config.schedule == "cosine":
+        if step < config.warm_up_steps:
+            return (step + 1) / config.warm_up_steps
+        return _cosine((step - config.warm_up_steps) / (config.steps - config.warm_up_steps))
     if refining(step, config):
         return REFINED * _cosine((step - config.steps) / config.refine_steps)
     warm_up = (step + 1) / min(WARM_UP_STEPS, config.steps)
@@ -37,12 +46,16 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 
 def pruning(step: int, config: TrainConfig) -> float:
     """Share of the budget that is charged: 0 before `prune_from`, 1 after `prune_until`."""
+    if config.schedule == "cosine":
+        return 1.0
     progress = step / config.steps
     return _clip((progress - config.prune_from) / (config.prune_until - config.prune_from))
 
 
 def thinning(step: int, config: TrainConfig) -> float:
     """Share of the sparsity that is charged: 0 before `prune_until`, 1 soon after."""
+    if config.schedule == "cosine":
+        return 1.0
     return _clip((step / config.steps - config.prune_until) / THINNING_RAMP)
 
 

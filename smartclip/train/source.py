@@ -32,6 +32,20 @@ class RowSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class ReportingSource(Source, Protocol):
+    """A source that has something of its own for the log, such as what it left out."""
+
+    def report(self) -> dict[str, float]:
+        """Numbers by name, over all batches so far."""
+        ...
+
+
+def reported(source: Source) -> dict[str, float]:
+    """What a source has for the log; nothing if it is none that reports."""
+    return source.report() if isinstance(source, ReportingSource) else {}
+
+
 def rows_of_batch(
     source: Source, step: int, size: int, wanted: slice, device: torch.device
 ) -> tuple[Tensor, Tensor]:
