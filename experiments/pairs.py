@@ -78,7 +78,7 @@ class PairResult:
         weights: that the towers started from.
         lengths: of the captions, before training.
         left_out: pictures that could not be used and were skipped.
-        cut: share of the captions that training cut.
+        cut: share of captions that training cut, since it was last started.
         pictures: that were held out.
         before: retrieval with the weights it started from.
         after: retrieval with the trained model, masked and unmasked.
@@ -237,20 +237,20 @@ def train_pairs(
     after = test.retrieved(model)
     if rank() > 0:
         return None
+    metrics = read_metrics(folder.path / METRICS)
     result = PairResult(
         recipe=recipe,
         source=data.source,
         weights=found.source,
         lengths=lengths,
         left_out=left_out,
-        cut=reader.share,
+        cut=metrics[-1]["captions_cut"],
         pictures=len(test),
         before=before,
         after=after,
         folder=folder,
     )
     folder.write_json(RESULT, result.to_dict())
-    metrics = read_metrics(folder.path / METRICS)
     save(training_curves(metrics, steps=recipe.train.steps), folder.figure("training"))
     return result
 
@@ -261,7 +261,7 @@ def _held_out_count(pictures: int, wanted: int | None) -> int:
         raise InputError(
             f"{kept} of {pictures:,} pictures held out",
             rule="at least two are held out, and some are left to train on",
-            fix="choose --held-out between, or give more data",
+            fix="choose held_out in between, or give more data",
         )
     return kept
 
