@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = parse(arguments)
     try:
         result = command.run()
-        if command.json is not None:
+        if command.json is not None and result:  # of several processes only the first answers
             write_json(command.json, result)
     except InputError as error:
         print(f"smartclip: {error}", file=sys.stderr)

@@ -191,6 +191,7 @@ def train_pairs(
     lengths = caption_lengths(
         list(chain.from_iterable(example.captions for example in training)), recipe.tokenizer
     )
+    tell(str(recipe.record))
     tell(f"{len(training):,} pictures to train on, {kept:,} held out; {lengths}")
     model, found = recipe.make(device)
     tell(f"weights: {found.source}")

@@ -28,6 +28,8 @@ class TrainDigits(Command):
     About three minutes on two cores.
     """
 
+    debug: bool = False
+    """The recipe's twin of seconds: small towers, six steps."""
     seed: int = 0
     """Of the batches, the initial weights and the gates."""
     out: Path = Path("runs")
@@ -38,7 +40,8 @@ class TrainDigits(Command):
     def run(self) -> dict[str, Any]:
         from experiments.recipes.digits import digits
 
-        return train_and_tell(digits(seed=self.seed), self.out, self.device)
+        recipe = digits(seed=self.seed)
+        return train_and_tell(recipe.debug() if self.debug else recipe, self.out, self.device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,8 @@ class TrainEmoji(Command):
     combinations of subject, gender and skin tone.
     """
 
+    debug: bool = False
+    """The recipe's twin of seconds: small towers, six steps."""
     seed: int = 0
     """Of the batches, the initial weights and the gates."""
     out: Path = Path("runs")
@@ -59,7 +64,8 @@ class TrainEmoji(Command):
     def run(self) -> dict[str, Any]:
         from experiments.recipes.emoji import emoji
 
-        return train_and_tell(emoji(seed=self.seed), self.out, self.device)
+        recipe = emoji(seed=self.seed)
+        return train_and_tell(recipe.debug() if self.debug else recipe, self.out, self.device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,15 +164,22 @@ class TrainPairs(Reading):
 
 
 def train_and_tell(recipe: "PictureRecipe", out: Path, device: str) -> dict[str, Any]:
-    """Run a recipe, print what it found, write the report."""
+    """Run a recipe, print what it found, write the report; nothing on all ranks but the first."""
     from rich.console import Console
 
     from experiments.device import choose_device
     from experiments.pictures import train_pictures
     from experiments.report import write_report
+    from smartclip.train.ranks import joined, rank
 
-    result = train_pictures(recipe, out, device=choose_device(device))
-    tell(Console(highlight=False), result)
+    console = Console(highlight=False)
+    with joined(choose_device(device)) as own:
+        if first := rank() == 0:
+            console.print(str(recipe.record), markup=False)
+        result = train_pictures(recipe, out, device=own)
+    if not first:
+        return {}
+    tell(console, result)
     page = write_report(result.folder.path / "report.html", result.title, [result.section()])
     print(f"\nReport: {page}")
     return result.to_dict() | {"report": str(page)}

@@ -9,6 +9,7 @@ from torch import Tensor
 from experiments.figures.contact import Row, contact_sheet
 from experiments.picture_data import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
+from experiments.recipes.record import Record
 from simulators import Batch, DigitWorld
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
@@ -25,6 +26,12 @@ def digits(*, seed: int = 0) -> PictureRecipe:
     train = from_scratch(seed=seed, steps=1000)
     return PictureRecipe(
         data="digits",
+        record=Record(
+            machine="2 CPU cores",
+            minutes="3",
+            expected="seed 0: R@1 by caption 31.0 % masked, plain CLIP 31.8 %, chance 1.1 %; other "
+            "seeds not yet run",
+        ),
         image=ViTConfig(image_size=20, patch=10, width=64, layers=2),
         text_width=64,
         text_layers=2,

@@ -11,6 +11,7 @@ from torch import Tensor
 from experiments.figures.emoji import emoji_sheet
 from experiments.picture_data import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
+from experiments.recipes.record import Record
 from smartclip.data.emoji import EmojiData
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
@@ -26,6 +27,12 @@ def emoji(*, seed: int = 0) -> PictureRecipe:
     train = replace(from_scratch(seed=seed, steps=600), sparsity=0.001, budget=0.0)
     return PictureRecipe(
         data="emoji",
+        record=Record(
+            machine="2 CPU cores",
+            minutes="under 30 for each of SmartCLIP and plain CLIP",
+            expected="seed 0, unseen combinations: R@1 by caption 53.7 % masked, 55.9 % unmasked, "
+            "plain CLIP 53.7 %; other seeds not yet run",
+        ),
         image=ViTConfig(image_size=64, channels=3, patch=16, width=96, layers=3, heads=4),
         text_width=96,
         text_layers=2,

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from experiments.recipes.record import TWIN, Record
 from smartclip.data.crop import Crop
 from smartclip.data.sentences import Policy, Split
 from smartclip.gates import Gate, opening_logit
@@ -19,25 +20,6 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.optimiser import OptimiserConfig
 from theory.errors import InputError
-
-NOT_YET_RUN = "not yet run: no machine for it was at hand"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """What a recipe needs and gives.
-
-    Attributes:
-        machine: it is made for.
-        minutes: it takes there.
-        expected: the number to expect and its spread, as measured with this project.
-        elsewhere: what others report of the same settings, and who.
-    """
-
-    machine: str
-    minutes: str = NOT_YET_RUN
-    expected: str = NOT_YET_RUN
-    elsewhere: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +149,7 @@ class PairRecipe:
         return replace(
             self,
             name=f"{self.name}-debug",
-            record=Record(machine="any CPU", minutes="seconds", expected="chance"),
+            record=TWIN,
             model=tiny,
             weights=None,
             heads=heads,

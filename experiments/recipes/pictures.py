@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 
+from experiments.recipes.record import TWIN, Record
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
@@ -21,6 +22,7 @@ class PictureRecipe:
 
     Attributes:
         data: which pictures.
+        record: machine, minutes and expected number.
         image: size of the image tower.
         text_width: W, width of the text tower.
         text_layers: depth of the text tower.
@@ -31,6 +33,7 @@ class PictureRecipe:
     """
 
     data: Literal["digits", "emoji"]
+    record: Record
     image: ViTConfig
     text_width: int
     text_layers: int
@@ -63,8 +66,24 @@ class PictureRecipe:
             )
         return model.to(device)
 
+    def debug(self) -> "PictureRecipe":
+        """Its twin of seconds on a CPU: small towers, few and small steps, all else alike."""
+        train = replace(self.train, steps=6, batch_size=16, log_every=2, checkpoint_every=4)
+        return replace(
+            self,
+            record=TWIN,
+            image=replace(self.image, width=32, layers=1, heads=2),
+            text_width=32,
+            text_layers=1,
+            train=train,
+            clip=as_clip(train),
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """All that the result depends on."""
+        settings = asdict(self)
+        del settings["record"]
+        return settings
 
 
 def from_scratch(*, seed: int, steps: int) -> TrainConfig:

@@ -12,7 +12,8 @@ and biases do not decay, and all is seeded, resumes and cuts no caption without 
 
 from collections.abc import Callable
 
-from experiments.recipes.pairs import PairRecipe, Record
+from experiments.recipes.pairs import PairRecipe
+from experiments.recipes.record import Record
 from smartclip.train.config import TrainConfig
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.optimiser import OptimiserConfig
