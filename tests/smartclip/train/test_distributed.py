@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from smartclip.train.checkpoint import read_checkpoint
 from smartclip.train.cost import SPEEDS
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, METRICS, VALIDATION
+from theory.errors import InputError
 
 WORKER = Path(__file__).with_name("worker.py")
 MODES = ("plain", "accumulated", "chunked", "all")
@@ -93,6 +95,24 @@ def test_a_run_continues_on_other_processes(one, tmp_path, before, after):
     kept = [path.name for path in (tmp_path / "run").iterdir() if "checkpoint" in path.name]
     sharded = after[0] > 1 and after[1] == "fsdp"
     assert kept == ["checkpoint-00000020.sharded" if sharded else CHECKPOINT]
+
+
+@pytest.mark.distributed
+def test_a_sharded_checkpoint_that_is_not_whole_is_named(tmp_path):
+    work(tmp_path, 2, "dying@run:fsdp")
+    whole = tmp_path / "run" / "checkpoint-00000010.sharded"
+    header, tensors = read_checkpoint(whole)
+    assert header["step"] == "10"
+    assert "model/image_tower.layers.1.1.weight" in tensors
+    cut, lacking = tmp_path / "cut.sharded", tmp_path / "lacking.sharded"
+    for copy in (cut, lacking):
+        shutil.copytree(whole, copy)
+    shard = next(cut.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    next(lacking.glob("*.safetensors")).unlink()
+    for copy in (cut, lacking):
+        with pytest.raises(InputError, match=f"{copy.name} cannot be read as a checkpoint"):
+            read_checkpoint(copy)
 
 
 @pytest.mark.distributed
