@@ -22,9 +22,9 @@ WORKER = Path(__file__).with_name("worker.py")
 MODES = ("plain", "accumulated", "chunked", "all")
 
 
-def work(folder, processes, *jobs, device="cpu"):
+def work(folder, processes, *jobs, device="cpu", warnings="error"):
     """Run jobs in as many processes; what they print is shown where they fail."""
-    command = [sys.executable, "-W", "error", str(WORKER), str(folder), str(processes), *jobs]
+    command = [sys.executable, "-W", warnings, str(WORKER), str(folder), str(processes), *jobs]
     environment = os.environ | {"SMARTCLIP_TEST_DEVICE": device}
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
     assert done.returncode == 0, done.stderr
@@ -69,6 +69,13 @@ def test_the_loss_curve_does_not_depend_on_how_the_work_is_spread(one, tmp_path,
     for parallel in ("ddp", "fsdp"):
         for mode in MODES:
             assert_same_curve(tmp_path / f"{parallel}-{mode}", one)
+
+
+@pytest.mark.slow
+def test_compiled_towers_compute_the_same(one, tmp_path):
+    # The compiler warns of itself.
+    work(tmp_path, 1, "curve@compiled:ddp:compiled", warnings="ignore")
+    assert_same_curve(tmp_path / "compiled", one)
 
 
 @pytest.mark.distributed

@@ -56,6 +56,7 @@ MODES = {
     "accumulated": {"micro_batch": 2},
     "chunked": {"chunk_size": 3},
     "all": {"micro_batch": 3, "chunk_size": 3, "checkpoint_activations": True},
+    "compiled": {"compile": True, "checkpoint_activations": True},
 }
 
 
