@@ -139,7 +139,7 @@ class _Plain(Dataset[tuple[Tensor, str]]):
         factor = SIDE / min(width, height)
         size = max(SIDE, int(width * factor)), max(SIDE, int(height * factor))
         picture = picture.resize(size, Image.Resampling.BICUBIC)
-        left, upper = (size[0] - SIDE) // 2, (size[1] - SIDE) // 2
+        left, upper = (round((length - SIDE) / 2) for length in size)
         picture = picture.crop((left, upper, left + SIDE, upper + SIDE))
         levels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
         mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]

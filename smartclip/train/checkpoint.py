@@ -36,7 +36,7 @@ from torch.optim import Optimizer
 from simulators.storage import write_atomically
 from smartclip.model import SmartCLIP
 from smartclip.train.optimiser import WeightAverage
-from smartclip.train.ranks import rank, ranks, wait_for_all
+from smartclip.train.ranks import rank, wait_for_all
 from theory.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -265,7 +265,8 @@ def _fill(path: Path, tensors: dict[str, Tensor]) -> None:
                 load(
                     local,
                     storage_reader=HuggingFaceStorageReader(str(path)),
-                    no_dist=ranks() == 1,
+                    # Each rank reads what it needs, also one that is alone in asking.
+                    no_dist=True,
                 )
         except (OSError, SafetensorError, CheckpointException) as error:
             raise _unreadable(path, error) from error

@@ -88,8 +88,8 @@ def train(
         images, tokens = rows_of_batch(source, first_step, config.batch_size, own, device)
         expected = estimate(
             model,
-            images[:2],
-            tokens[:2],
+            images,
+            tokens,
             execution,
             batch_size=config.batch_size,
             average=optimiser.ema_decay is not None,

@@ -198,6 +198,7 @@ def test_verify_leaves_everything_in_the_run_folder(finished: Path):
         "versions.json",
         "metrics.jsonl",
         "checkpoint.safetensors",
+        "cost.json",
         "result.json",
         "report.html",
         *(

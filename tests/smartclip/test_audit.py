@@ -75,3 +75,39 @@ def test_empty_data_can_be_audited() -> None:
     assert (found.records, found.captions, found.to_dict()["words_median_95_most"]) == (0, 0, [])
     assert len(found.table()) == 4
     assert MOST_PIXELS > 0
+
+
+def test_sources_sizes_and_repeats_are_told(tmp_path: Path) -> None:
+    rows = ["image,caption"]
+    for number, name in enumerate(("coco/a.png", "coco/b.png", "sam/c.png", "sam/gone.png")):
+        if "gone" not in name:
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (10 + number, 20), (number, 0, 0)).save(path)
+        rows.append(f"{name},The same.")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    found = audit(read_csv(tmp_path / "table.csv"))
+    assert {name: (part.usable, dict(part.faults)) for name, part in found.parts.items()} == {
+        "coco": (2, {}),
+        "sam": (1, {"missing": 1}),
+    }
+    assert sum(part.image_bytes for part in found.parts.values()) == found.image_bytes
+    assert found.repeated == 2
+    assert found.shorter_sides.tolist() == [10, 11, 12]
+    assert found.by_source().set_index("source").loc["sam", "why"] == "1 missing"
+
+
+def test_a_quick_audit_sees_what_the_first_bytes_tell(data: ImageText) -> None:
+    found = audit(data, quick=True)
+    assert found.data.faults() == {"no caption": 1, "outside": 1, "corrupt": 2, "missing": 1}
+    assert found.duplicates == ()
+
+
+def test_much_before_the_picture_does_not_mislead_a_quick_audit(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 60_000
+    picture = Image.new("RGB", (30, 20))
+    picture.save(tmp_path / "a.jpg", exif=exif, comment=b"y" * 60_000)
+    (tmp_path / "table.csv").write_text("image,caption\na.jpg,A bear.\n")
+    found = audit(read_csv(tmp_path / "table.csv"), quick=True)
+    assert found.shorter_sides.tolist() == [20]

@@ -57,6 +57,7 @@ def test_rows_become_examples_in_order() -> None:
     found = [*data.part(0, 2), *data.part(2, 4), *data.part(4, 6)]
     assert data.rows.skipped == [0]
     assert not data.part(6, 8)
+    assert data.part(0, 1) == found[:1]
     examples = [each for each in found if isinstance(each, Example)]
     assert [each.name for each in examples] == ["id0", "id3", "id4"]
     assert examples[0].captions == ("Number 0.", "Nummer 0.")

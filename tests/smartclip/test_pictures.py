@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from smartclip.data.pictures import Blob, PictureError, decode
+from smartclip.data.pictures import Blob, PictureError, decode, digest, kind, measure
 
 
 def noise(mode: str = "RGB", side: int = 24) -> Image.Image:
@@ -119,3 +119,44 @@ def test_blobs_read_their_part_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as caught:
         Blob(path=tmp_path / "gone").read()
     assert caught.value.fault == "missing"
+
+
+def test_a_changed_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    blob = Blob(path=path, offset=3, size=4, digest=digest(b"3456"))
+    assert blob.read() == b"3456"
+    path.write_bytes(b"0123x56789")
+    with pytest.raises(PictureError, match="bytes 3 to 7") as caught:
+        blob.read()
+    assert caught.value.fault == "changed"
+
+
+def test_a_smaller_decode_is_never_too_small() -> None:
+    content = saved(noise(side=400), "JPEG")
+    for shorter, side in ((None, 400), (201, 400), (200, 200), (60, 100), (1, 50)):
+        assert decode(content, shorter=shorter).size == (side, side)
+
+
+def test_the_header_tells_the_size() -> None:
+    wide = Image.new("RGB", (9, 5))
+    content = saved(wide, "PNG")
+    assert measure(content[:60]) == (9, 5)
+    with pytest.raises(PictureError):
+        measure(content[:10])
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("JPEG", "jpg"),
+        ("PNG", "png"),
+        ("WEBP", "webp"),
+        ("GIF", "gif"),
+        ("BMP", "bmp"),
+        ("TIFF", "tif"),
+        ("PPM", "ppm"),
+    ],
+)
+def test_the_first_bytes_tell_the_kind(name: str, ending: str) -> None:
+    assert kind(saved(noise(), name)) == ending

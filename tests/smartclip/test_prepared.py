@@ -90,6 +90,9 @@ def test_what_is_there_is_not_written_again(data: ImageText, tmp_path: Path) -> 
     assert done.examples == COUNT
     assert (out / "000000.tar").stat().st_mtime_ns == stamp
     assert bytes_of(out) == whole
+    (out / "000001.tar").write_bytes(whole["000001.tar"][:-512])
+    assert prepare(data, out, per_shard=4).reused == 2
+    assert bytes_of(out) == whole
 
 
 @pytest.mark.slow

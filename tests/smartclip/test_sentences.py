@@ -69,3 +69,11 @@ def test_wrong_inputs_are_refused(policy: Policy) -> None:
         choices(0, policy)
     with pytest.raises(InputError, match="without sentences"):
         kept([], policy, seed=0, index=0)
+
+
+def test_the_published_cut_is_at_a_full_stop_and_a_space_only() -> None:
+    caption = "A bear sits. It holds a pen! Why. "
+    parts = sentences(caption, "published")
+    assert parts == ["A bear sits", "It holds a pen! Why"]
+    drawn = {kept(parts, "prefix", seed=0, index=index, split="published") for index in range(40)}
+    assert drawn == {"A bear sits", "A bear sits. It holds a pen! Why"}

@@ -145,3 +145,18 @@ def test_files_that_are_no_shards(tmp_path: Path) -> None:
         read_shards(tmp_path)
     with pytest.raises(InputError, match=r"gone\.tar"):
         read_shards(tmp_path / "gone.tar")
+
+
+def test_a_broken_shard_among_several_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    whole(tmp_path / "a.tar")
+    (tmp_path / "b.tar").write_bytes(b"not a tar archive" * 100)
+    whole(tmp_path / "c.tar")
+    data = read_shards(tmp_path)
+    assert len(data) == 4
+    assert [(problem.name, problem.fault) for problem in data.problems] == [("b.tar", "corrupt")]
+
+
+def test_captions_of_a_text_beside_other_metadata(tmp_path: Path) -> None:
+    files = [("1.jpg", jpeg(1)), ("1.json", b'{"width": 8}'), ("1.txt", b"One.")]
+    data = read_shards(shard(tmp_path / "a.tar", files))
+    assert [example.captions for example in data] == [("One.",)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,15 @@ from smartclip.train.checkpoint import read_checkpoint
 from smartclip.train.cost import SPEEDS
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, METRICS, VALIDATION
+from theory.errors import InputError
 
 WORKER = Path(__file__).with_name("worker.py")
 MODES = ("plain", "accumulated", "chunked", "all")
 
 
-def work(folder, processes, *jobs, device="cpu"):
+def work(folder, processes, *jobs, device="cpu", warnings="error"):
     """Run jobs in as many processes; what they print is shown where they fail."""
-    command = [sys.executable, "-W", "error", str(WORKER), str(folder), str(processes), *jobs]
+    command = [sys.executable, "-W", warnings, str(WORKER), str(folder), str(processes), *jobs]
     environment = os.environ | {"SMARTCLIP_TEST_DEVICE": device}
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment)
     assert done.returncode == 0, done.stderr
@@ -69,6 +71,13 @@ def test_the_loss_curve_does_not_depend_on_how_the_work_is_spread(one, tmp_path,
             assert_same_curve(tmp_path / f"{parallel}-{mode}", one)
 
 
+@pytest.mark.slow
+def test_compiled_towers_compute_the_same(one, tmp_path):
+    # The compiler warns of itself.
+    work(tmp_path, 1, "curve@compiled:ddp:compiled", warnings="ignore")
+    assert_same_curve(tmp_path / "compiled", one)
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -93,6 +102,24 @@ def test_a_run_continues_on_other_processes(one, tmp_path, before, after):
     kept = [path.name for path in (tmp_path / "run").iterdir() if "checkpoint" in path.name]
     sharded = after[0] > 1 and after[1] == "fsdp"
     assert kept == ["checkpoint-00000020.sharded" if sharded else CHECKPOINT]
+
+
+@pytest.mark.distributed
+def test_a_sharded_checkpoint_that_is_not_whole_is_named(tmp_path):
+    work(tmp_path, 2, "dying@run:fsdp")
+    whole = tmp_path / "run" / "checkpoint-00000010.sharded"
+    header, tensors = read_checkpoint(whole)
+    assert header["step"] == "10"
+    assert "model/image_tower.layers.1.1.weight" in tensors
+    cut, lacking = tmp_path / "cut.sharded", tmp_path / "lacking.sharded"
+    for copy in (cut, lacking):
+        shutil.copytree(whole, copy)
+    shard = next(cut.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    next(lacking.glob("*.safetensors")).unlink()
+    for copy in (cut, lacking):
+        with pytest.raises(InputError, match=f"{copy.name} cannot be read as a checkpoint"):
+            read_checkpoint(copy)
 
 
 @pytest.mark.distributed

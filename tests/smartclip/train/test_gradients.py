@@ -173,12 +173,12 @@ def test_compiled_blocks_are_compiled_also_where_they_are_computed_again(monkeyp
         torch.testing.assert_close(found[name], gradient, atol=1e-10, rtol=0)
 
 
-@pytest.mark.slow
-def test_compiled_towers_give_the_same_gradient():
-    _, expected = gradients(fresh())
-    _, found = gradients(fresh(), compile=True)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, atol=1e-9, rtol=0)
+def test_a_model_that_forgot_activations_can_still_be_read():
+    model = fresh().eval()
+    expected = model.encode_image(BATCH[0])
+    Towers(model, ExecutionConfig(checkpoint_activations=True), seed=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.encode_image(BATCH[0]), expected)
 
 
 @pytest.mark.parametrize(
