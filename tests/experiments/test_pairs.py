@@ -91,6 +91,35 @@ def test_the_same_command_shows_the_same_result(finished: Path, table: Path, cap
     assert len(list(finished.glob("vit-b-16-500-steps-debug-*"))) == 1
 
 
+def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(
+    finished: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    batch = StreamSource.batch
+
+    def stopped(self: StreamSource, step: int, size: int, device: torch.device):
+        if step == 3:
+            raise KeyboardInterrupt
+        return batch(self, step, size, device)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamSource, "batch", stopped)
+        with pytest.raises(SystemExit, match="130"):
+            run(table, tmp_path, "answer.json")
+    assert not (tmp_path / "answer.json").exists()
+    run(table, tmp_path, "answer.json")
+    first, second = (
+        [
+            {key: value for key, value in line.items() if key in ("step", "loss", "keep_rate")}
+            for root in (finished, tmp_path)
+            for folder in root.glob("vit-b-16-500-steps-debug-*")
+            for line in read_metrics(folder / "metrics.jsonl")
+        ][part]
+        for part in (slice(0, 4), slice(4, 8))
+    )
+    assert len(first) == 4
+    assert first == second
+
+
 def test_weights_of_ones_own(table: Path, tmp_path: Path):
     recipe = vit_b_16_500_steps().debug()
     model, _ = recipe.make(CPU)

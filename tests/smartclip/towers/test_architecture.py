@@ -60,3 +60,11 @@ def test_impossible_sizes_are_refused():
         Architecture(image=image, text=text, dimension=0)
     with pytest.raises(InputError, match="activation"):
         Architecture(image=ViTConfig(quick_gelu=True), text=text, dimension=4)
+
+
+def test_a_perceptron_may_be_wider_or_narrower():
+    image = ViTConfig(layers=1, mlp_ratio=2.0)
+    text = TextConfig(vocabulary=9, context=5, layers=1, mlp_ratio=3.0)
+    towers = Architecture(image=image, text=text, dimension=4).towers()
+    inside = [tower.transformer.transformer.resblocks[0].mlp.c_fc for tower in towers]
+    assert [layer.out_features for layer in inside] == [128, 192]
