@@ -16,7 +16,13 @@ from experiments.commands.command import Command
 from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataPrepare, DataScenes
 from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
-from experiments.commands.train import TrainDigits, TrainEmoji, TrainPairs, TrainVectors
+from experiments.commands.train import (
+    TrainDigits,
+    TrainEmoji,
+    TrainPairs,
+    TrainScenes,
+    TrainVectors,
+)
 from experiments.commands.verify import Verify
 from experiments.run_folder import write_json
 from theory.errors import InputError
@@ -33,6 +39,7 @@ Train = Annotated[
     Annotated[TrainVectors, subcommand("vectors")]
     | Annotated[TrainDigits, subcommand("digits")]
     | Annotated[TrainEmoji, subcommand("emoji")]
+    | Annotated[TrainScenes, subcommand("scenes")]
     | Annotated[TrainPairs, subcommand("pairs")],
     subcommand("train", description="Train SmartCLIP and write a report."),
 ]

@@ -202,6 +202,10 @@ def load_pictures(recipe: PictureRecipe) -> PictureData:
         from experiments.recipes.digits import DigitPictures
 
         return DigitPictures()
+    if recipe.data == "scenes":
+        from experiments.recipes.scenes import ScenePictures
+
+        return ScenePictures()
     from experiments.recipes.emoji import EmojiPictures
 
     return EmojiPictures()

@@ -69,6 +69,26 @@ class TrainEmoji(Command):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrainScenes(Command):
+    """Train on rendered scenes with captions in words, and plain CLIP beside it."""
+
+    debug: bool = False
+    """The recipe's twin of seconds: small towers, six steps."""
+    seed: int = 0
+    """Of the batches, the initial weights and the gates."""
+    out: Path = Path("runs")
+    """Folder that keeps the runs."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+    def run(self) -> dict[str, Any]:
+        from experiments.recipes.scenes import scenes
+
+        recipe = scenes(seed=self.seed)
+        return train_and_tell(recipe.debug() if self.debug else recipe, self.out, self.device)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainPairs(Reading):
     """Train on any images with captions, from pretrained weights, and compare with those weights.
 

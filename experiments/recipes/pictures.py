@@ -32,7 +32,7 @@ class PictureRecipe:
             cosine similarity.
     """
 
-    data: Literal["digits", "emoji"]
+    data: Literal["digits", "emoji", "scenes"]
     record: Record
     image: ViTConfig
     text_width: int

@@ -92,7 +92,7 @@ def test_an_empty_family_is_refused(text: str, refused, tmp_path: Path):
     [
         ([], "Expected one of {demo, predict, verify, train, data, bench}"),
         (["trian"], "Unrecognized options: trian; Available subcommands: demo, predict"),
-        (["train"], "Expected one of {vectors, digits, emoji, pairs}"),
+        (["train"], "Expected one of {vectors, digits, emoji, scenes, pairs}"),
         (["predict", "--captoins", "a"], "perhaps you meant --captions"),
         (["verify", "--seed", "x"], "Error parsing --seed"),
         (["predict", "--drop", "C7"], "invalid choice 'C7'"),
