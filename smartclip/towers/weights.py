@@ -7,6 +7,7 @@ folder, from open_clip's list of weights, or, for OpenAI's own layout, known: qu
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ from smartclip.towers.open_clip import load_open_clip
 from theory.errors import InputError
 
 HUB = "hf-hub:"
+# open_clip's own first: its repositories may hold another model's model.safetensors beside it.
 _FILES = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
     "open_clip_pytorch_model.bin",
+    "model.safetensors",
     "pytorch_model.bin",
 )
-_CONFIGS = ("open_clip_config.json", "config.json")
+_BESIDE = ("open_clip_config.json", "config.json", "preprocessor_config.json")
 Colour = tuple[float, float, float]
 # The colours of CLIP's own training images (Radford et al., ICML 2021).
 MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
@@ -122,10 +124,9 @@ def fetch_weights(name: str, tag: str) -> Weights:
             rule="weights are fetched from the hub, and these are not there",
             fix="fetch them yourself and give the file",
         )
-    files = [file] if file else list(_FILES)
     # open_clip lists some files as .bin that the hub also has as safetensors.
-    safe = [str(Path(each).with_suffix(".safetensors")) for each in files]
-    weights = read_weights(_first(owner, list(dict.fromkeys([*safe, *files]))))
+    files = [str(Path(file).with_suffix(".safetensors")), file] if file else _FILES
+    weights = read_weights(_first(owner, files))
     trained_with = bool(known.get("quick_gelu", False))
     return replace(
         weights,
@@ -137,32 +138,38 @@ def fetch_weights(name: str, tag: str) -> Weights:
 
 
 def _download(repository: str) -> Path:
-    """The folder in the cache that holds a repository's weights and configuration."""
-    weights = _first(repository, list(_FILES))
-    _first(repository, list(_CONFIGS))
-    return weights.parent
+    """The file in the cache that holds a repository's weights, what describes them beside it."""
+    weights = _first(repository, _FILES)
+    for name in _BESIDE:
+        _fetched(repository, name)
+    return weights
 
 
-def _first(repository: str, files: list[str]) -> Path:
+def _first(repository: str, files: Sequence[str]) -> Path:
     """The first of some files that a repository has."""
-    import httpx
+    for file in files:
+        if (path := _fetched(repository, file)) is not None:
+            return path
+    raise InputError(
+        f"{HUB}{repository} has none of {', '.join(files)}",
+        rule="a repository of CLIP holds its weights",
+        fix="check its name",
+    )
+
+
+def _fetched(repository: str, file: str) -> Path | None:
+    """A file of a repository, from the cache or the hub; None if it has no such file."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
-    for file in files:
-        try:
-            return Path(hf_hub_download(repository, file))
-        except LocalEntryNotFoundError as error:  # also an EntryNotFoundError
-            raise _unreachable(repository, error) from error
-        except EntryNotFoundError:
-            continue
-        except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
-            raise _unreachable(repository, error) from error
-    raise InputError(
-        f"{HUB}{repository} has none of {', '.join(files)}",
-        rule="a repository of CLIP holds its weights and a configuration",
-        fix="check its name",
-    )
+    try:
+        return Path(hf_hub_download(repository, file))
+    except LocalEntryNotFoundError as error:  # also an EntryNotFoundError
+        raise _unreachable(repository, error) from error
+    except EntryNotFoundError:
+        return None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise _unreachable(repository, error) from error
 
 
 def _unreachable(repository: str, error: Exception) -> InputError:

@@ -363,23 +363,56 @@ def test_offline_the_hub_is_one_clear_error(weights: str, monkeypatch, tmp_path:
         backbone("ViT-B-32", weights)
 
 
-def test_a_hub_repository_is_read_like_a_folder(monkeypatch, tmp_path: Path):
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that the hub is made of: every repository holds what lies in it."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
-    model = original()
-    write_hugging_face(tmp_path, model.state_dict())
-
     def download(repository: str, file: str) -> str:
-        assert repository == "owner/name"
         if not (tmp_path / file).exists():
             raise EntryNotFoundError(file)
         return str(tmp_path / file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return tmp_path
+
+
+def test_a_hub_repository_is_read_like_a_folder(hub: Path):
+    model = original()
+    write_hugging_face(hub, model.state_dict())
+    colours = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1.0, 1.0, 1.0]}
+    (hub / "preprocessor_config.json").write_text(json.dumps(colours))
     found = backbone(architecture(), "hf-hub:owner/name")
     agrees(found, model)
     assert found.source == "hf-hub:owner/name"
+    assert found.mean == (0.1, 0.2, 0.3)
+
+
+def test_open_clips_file_goes_before_another_models_beside_it(hub: Path):
+    model = original()
+    write_open_clip(hub, model.state_dict())
+    save_file({"blocks.0.weight": torch.zeros(1)}, hub / "model.safetensors")
+    agrees(backbone(architecture(), "hf-hub:owner/name"), model)
+
+
+def test_an_empty_repository_is_told(hub: Path):
+    with pytest.raises(InputError, match="has none of open_clip_model"):
+        backbone(architecture(), "hf-hub:owner/name")
+
+
+def test_a_tag_says_how_its_weights_were_trained(hub: Path, monkeypatch: pytest.MonkeyPatch):
+    """open_clip lists OpenAI's weights under ViT-B-32 too, where they do not belong."""
+    load_open_clip()
+    monkeypatch.setattr(Architecture, "named", lambda name: architecture("quickgelu" in name))
+    model = original()
+    write_open_clip(hub, model.state_dict())
+    found = backbone("ViT-B-32", "laion2b_s34b_b79k")
+    agrees(found, model)
+    assert found.source.startswith("laion2b_s34b_b79k (")
+    with pytest.raises(InputError, match="trained with quick-GELU, in towers with GELU"):
+        backbone("ViT-B-32", "openai")
+    assert backbone("ViT-B-32-quickgelu", "openai").architecture.quick_gelu
 
 
 def test_random_weights_follow_the_default_generator():
