@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from smartclip.data.crop import MEAN, STD
 from smartclip.towers.architecture import Architecture
 from smartclip.towers.open_clip import ImageTower, TextTower
 from smartclip.towers.positions import KEPT, stretch_positions
-from smartclip.towers.weights import MEAN, STD, Colour, Weights, fetch_weights, read_weights
+from smartclip.towers.weights import Colour, Weights, fetch_weights, read_weights
 from theory.errors import InputError
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from smartclip.data.crop import MEAN, STD
 from smartclip.towers.layouts import NamedTensors, named_tensors
 from smartclip.towers.open_clip import load_open_clip
 from theory.errors import InputError
@@ -32,9 +33,6 @@ _FILES = (
 )
 _BESIDE = ("open_clip_config.json", "config.json", "preprocessor_config.json")
 Colour = tuple[float, float, float]
-# The colours of CLIP's own training images (Radford et al., ICML 2021).
-MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
-STD: Colour = (0.26862954, 0.26130258, 0.27577711)
 # What torch and safetensors raise for a file that is damaged, a program, or more than tensors.
 _UNREADABLE = (
     OSError,

@@ -14,11 +14,11 @@ from experiments.cli import main
 from experiments.held_out import hold_out
 from experiments.pairs import PairSource, train_pairs
 from experiments.recipes.published import vit_b_16, vit_b_16_500_steps
+from smartclip.data.crop import MEAN, STD
 from smartclip.data.formats import read
 from smartclip.data.pictures import PictureError
 from smartclip.data.stream import StreamSource
 from smartclip.text import CaptionReader, CLIPTokenizer
-from smartclip.towers.weights import MEAN, STD
 from smartclip.train.log import read_metrics
 from smartclip.train.source import RowSource, reported
 from theory.errors import InputError
@@ -199,3 +199,23 @@ def test_pictures_held_out_are_a_source_too(table: Path):
     assert torch.equal(tokens, held.tokens[:10:2])
     assert held.relevant().sum() == len(held.tokens) == 2 * COUNT
     assert reader.captions == 2 * COUNT
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_in_low_precision_it_starts_where_the_cpu_does(table: Path, tmp_path: Path):
+    recipe = vit_b_16().debug()
+    low = replace(recipe, execution=replace(recipe.execution, precision="bfloat16"))
+    losses = []
+    for number, (each, device) in enumerate(((recipe, CPU), (low, torch.device("cuda")))):
+        result = train_pairs(
+            each,
+            read(table),
+            tmp_path / str(number),
+            device=device,
+            held_out=4,
+            say=str,
+            quiet=True,
+        )
+        assert result is not None
+        losses.append(read_metrics(result.folder.path / "metrics.jsonl")[0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
