@@ -55,10 +55,9 @@ class HeldOut:
         self, step: int, size: int, wanted: slice, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         """Some rows of `batch`."""
-        firsts = torch.searchsorted(self.owner, torch.arange(size))
-        return self._images(self.levels[:size][wanted], device), self.tokens[firsts[wanted]].to(
-            device
-        )
+        first_captions = torch.searchsorted(self.owner, torch.arange(size))[wanted]
+        images = self._images(self.levels[:size][wanted], device)
+        return images, self.tokens[first_captions].to(device)
 
     def relevant(self) -> Bool[Tensor, "N M"]:
         """Which caption is of which picture."""
