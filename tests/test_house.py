@@ -29,6 +29,7 @@ NAMED_AFTER_SOMETHING_ELSE = {
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",
     "tests/smartclip/train/test_devices.py": "a training step on pretended CUDA tensors",
+    "tests/smartclip/train/test_distributed.py": "loss and training over several processes",
 }
 
 

@@ -54,10 +54,14 @@ class Verify(Command):
         """The recipe of the demo, with what was asked for changed."""
         from dataclasses import replace
 
-        from experiments.recipes.vectors import DEMO_CAPTIONS, DEMO_SIZE, VectorRecipe
-        from smartclip.train.config import TrainConfig
+        from experiments.recipes.vectors import (
+            DEMO_CAPTIONS,
+            DEMO_SIZE,
+            VectorRecipe,
+            identifying,
+        )
 
-        train = TrainConfig(seed=self.seed)
+        train = identifying(seed=self.seed)
         if self.steps is not None:
             share = train.refine_steps / train.steps
             train = replace(train, steps=self.steps, refine_steps=round(share * self.steps))

@@ -3,6 +3,7 @@
 0. *Align*, up to `align_until`: every coordinate is open, as in plain CLIP. Towers of images and
    words need it to find each other at all; towers of vectors do not.
 1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
+   With a `Growth` the precision starts low and rises, and then stands behind a noisy channel.
 2. *Prune*, up to `prune_until`: `budget` is charged to the gates that all captions share, and
    ramps up. Whole coordinates go, first those that repeat others (C5).
 3. *Thin*, to the end of `steps`: `sparsity` is charged to the gates of single captions too (C4).
@@ -20,6 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from smartclip.objective import Similarity
+from smartclip.train.growth import Growth
 from theory.errors import InputError
 
 Schedule = Literal["staged", "cosine"]
@@ -48,6 +50,7 @@ class TrainConfig:
         align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full, and sparsity starts to.
+        growth: stages of the growth; None keeps s constant and adds no noise.
         schedule: "staged", the phases above; or "cosine", for trained towers.
         warm_up_steps: in which the rates rise linearly, for "cosine".
         seed: of the initial weights, the batches and the gates.
@@ -70,6 +73,7 @@ class TrainConfig:
     align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
+    growth: Growth | None = None
     schedule: Schedule = "staged"
     warm_up_steps: int = 200
     seed: int = 0
@@ -93,6 +97,11 @@ class TrainConfig:
             "prune_until": (
                 0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
                 "after prune_from, and that not before align_until, all between 0 and 1",
+            ),
+            "growth": (
+                self.growth is None
+                or (self.similarity == "likelihood_ratio" and self.schedule == "staged"),
+                "for the staged schedule and the likelihood ratio, whose channel it follows",
             ),
             "schedule": (
                 self.schedule == "staged"

@@ -1,8 +1,9 @@
 """The loss of one step: modular alignment + sparsest masks + tightest budget.
 
-    minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|,      m^(t) = g * b(t),
+    minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|
+                         +  alignment * E |m (z^_I - z^_T)|^2,          m^(t) = g * b(t),
 
-where the second price moves only the shared gates g (see `smartclip.masks`). Which prices count at
+where the budget moves only the shared gates g (see `smartclip.masks`). Which prices count at
 which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
 """
 
@@ -16,7 +17,15 @@ from smartclip.model import Features, SmartCLIP
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
 from smartclip.train.ranks import mean_over_ranks, own_part
-from smartclip.train.schedule import aligning, logit_scale, pruning, refining, thinning
+from smartclip.train.schedule import (
+    aligning,
+    alignment,
+    logit_scale,
+    pruning,
+    refining,
+    settling,
+    thinning,
+)
 
 
 class Terms(NamedTuple):
@@ -54,8 +63,11 @@ def step_loss(
     embeddings = model.head(features, generator=drawing)
     masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
     mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
+    image = embeddings.image
+    if settling(step, config):
+        image = through_channel(image, logit_scale(step, config), generator)
     contrastive = contrastive_share(
-        own_part(embeddings.image),
+        own_part(image),
         embeddings.text,
         mask,
         logit_scale(step, config),
@@ -63,9 +75,9 @@ def step_loss(
         chunk_size=chunk_size,
     )
     loss = contrastive
-    if refining(step, config):
+    if weight := alignment(step, config):
         gap = mask * (embeddings.image - embeddings.text).square()
-        loss = loss + config.refine_alignment * gap.sum(1).mean()
+        loss = loss + weight * gap.sum(1).mean()
     if masks_learn:
         opened_by_caption = embeddings.open_probability.sum(1).mean()
         loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
@@ -73,6 +85,14 @@ def step_loss(
             embeddings.open_probability
         )
     return Terms(loss, contrastive, mask)
+
+
+def through_channel(
+    image: Float[Tensor, "B D"], logit_scale: float, generator: torch.Generator
+) -> Float[Tensor, "B D"]:
+    """z^_I + e, e ~ N(0, 1 / (2 s)): the channel whose precision is 2 s."""
+    noise = torch.randn(image.shape, generator=generator, dtype=image.dtype, device=image.device)
+    return image + noise / (2 * logit_scale) ** 0.5
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import math
 
 from smartclip.train.config import TrainConfig
+from smartclip.train.growth import Growth
 
 WARM_UP_STEPS = 100
 THINNING_RAMP = 0.15
@@ -60,11 +61,49 @@ def thinning(step: int, config: TrainConfig) -> float:
 
 
 def logit_scale(step: int, config: TrainConfig) -> float:
-    """s: constant while masks form, then linear to its final value over a third of refinement."""
-    if not refining(step, config):
+    """s: constant while masks form, then linear to its final value over a third of refinement.
+
+    With a `Growth`: constant while exploring, geometric while specialising, then the same.
+
+    >>> config = TrainConfig(steps=100, refine_steps=30, logit_scale=4.0, growth=Growth())
+    >>> [round(logit_scale(step, config), 2) for step in (0, 24, 49, 50, 99, 129)]
+    [0.5, 0.5, 7.16, 4.0, 4.0, 6.0]
+    """
+    if refining(step, config):
+        risen = _clip(3 * (step - config.steps) / config.refine_steps)
+        return config.logit_scale + risen * (config.refine_logit_scale - config.logit_scale)
+    growth = config.growth
+    if growth is None or settling(step, config):
         return config.logit_scale
-    risen = _clip(3 * (step - config.steps) / config.refine_steps)
-    return config.logit_scale + risen * (config.refine_logit_scale - config.logit_scale)
+    first, last = growth.explore_logit_scale, growth.specialise_logit_scale
+    return first * (last / first) ** _specialised(step, config.steps, growth)
+
+
+def settling(step: int, config: TrainConfig) -> bool:
+    """Whether the code settles behind a noisy channel at this step; never without a `Growth`."""
+    growth = config.growth
+    return (
+        growth is not None
+        and not refining(step, config)
+        and step >= growth.settle_from * config.steps
+    )
+
+
+def alignment(step: int, config: TrainConfig) -> float:
+    """Weight of E |m (z^_I - z^_T)|^2 at this step."""
+    growth = config.growth
+    if refining(step, config):
+        return config.refine_alignment
+    if growth is None:
+        return 0.0
+    if settling(step, config):
+        return growth.settled_alignment
+    return growth.alignment * _specialised(step, config.steps, growth)
+
+
+def _specialised(step: int, steps: int, growth: Growth) -> float:
+    span = growth.settle_from - growth.specialise_from
+    return _clip((step / steps - growth.specialise_from) / span)
 
 
 def _clip(share: float) -> float:
