@@ -1,0 +1,104 @@
+"""Growth: its stages, its channel, and a run that is killed in the middle of it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from simulators import VectorWorld
+from smartclip.model import SmartCLIP
+from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
+from smartclip.train.config import TrainConfig
+from smartclip.train.growth import Growth
+from smartclip.train.loop import train
+from smartclip.train.losses import through_channel
+from smartclip.train.schedule import alignment, logit_scale, settling
+from smartclip.train.source import WorldSource
+from theory import CaptionFamily
+from theory.errors import InputError
+
+CONFIG = TrainConfig(
+    steps=40,
+    refine_steps=8,
+    batch_size=16,
+    logit_scale=4.0,
+    prune_from=0.55,
+    prune_until=0.75,
+    growth=Growth(),
+    log_every=10,
+    checkpoint_every=10,
+)
+
+
+def test_precision_rises_while_specialising_and_alignment_with_it():
+    scales = [logit_scale(step, CONFIG) for step in range(20)]
+    weights = [alignment(step, CONFIG) for step in range(20)]
+    assert scales == sorted(scales)
+    assert weights == sorted(weights)
+    assert scales[0] == scales[10] == 0.5
+    assert weights[10] == 0
+    assert scales[-1] == pytest.approx(0.5 * 16**0.9)
+    assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (4.0, 0.2)
+
+
+def test_the_channel_is_noisy_only_while_settling():
+    assert [settling(step, CONFIG) for step in (19, 20, 39, 40)] == [False, True, True, False]
+    assert not any(settling(step, replace(CONFIG, growth=None)) for step in range(48))
+
+
+def test_without_growth_nothing_changes_before_refining():
+    plain = replace(CONFIG, growth=None)
+    assert {logit_scale(step, plain) for step in range(40)} == {4.0}
+    assert {alignment(step, plain) for step in range(40)} == {0.0}
+    assert alignment(40, plain) == plain.refine_alignment
+
+
+def test_the_channel_has_precision_two_s():
+    image = torch.zeros(4000, 8)
+    noise = through_channel(image, 4.0, torch.Generator().manual_seed(0))
+    assert noise.var().item() == pytest.approx(1 / 8, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"specialise_from": 0.6}, "settle_from"),
+        ({"explore_logit_scale": 0.0}, "explore_logit_scale"),
+        ({"alignment": -1.0}, "alignment"),
+    ],
+)
+def test_impossible_stages_are_refused(given, named):
+    with pytest.raises(InputError, match=named):
+        Growth(**given)
+
+
+def test_growth_is_for_the_likelihood_ratio():
+    with pytest.raises(InputError, match="growth"):
+        replace(CONFIG, similarity="cosine")
+
+
+def test_a_run_killed_while_settling_goes_on_with_the_same_numbers(tmp_path):
+    class Killed(Exception):
+        pass
+
+    class Dying(WorldSource):
+        def batch(self, step, size, device):
+            if step == 33:
+                raise Killed
+            return super().batch(step, size, device)
+
+    world = VectorWorld(CaptionFamily.from_captions([["a", "b"], ["b", "c"]]))
+
+    def fresh():
+        torch.manual_seed(0)
+        config = MLPConfig(width=8, depth=1)
+        text = MLPTextTower(world.text_dimension, 6, config, state_width=8)
+        image = MLPImageTower(world.image_dimension, 6, config)
+        return SmartCLIP(image, text, width=text.width, dimension=6, heads=2)
+
+    whole = train(fresh(), WorldSource(world, seed=1), CONFIG, tmp_path / "whole", quiet=True)
+    with pytest.raises(Killed):
+        train(fresh(), Dying(world, seed=1), CONFIG, tmp_path / "cut", quiet=True)
+    resumed = train(fresh(), WorldSource(world, seed=1), CONFIG, tmp_path / "cut", quiet=True)
+    expected, found = whole.state_dict(), resumed.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
