@@ -1,11 +1,6 @@
 """Does training reach what Theorem 4.3 promises? Twelve families, one setting, nothing tuned.
 
-    python -m experiments.studies.identification --seeds 0 --out docs/identification.md
-
-For each family, law of the latents and seed: the share of promised blocks (captions, unions,
-intersections, closures) whose completeness and purity, averaged over coordinates and held out, are
-both at least 0.95; and whether a concept that the prediction calls entangled came out alone.
-A run passes if every promised block does and no entangled concept does.
+python -m experiments.studies.identification --seeds 0 --out docs/identification.md
 """
 
 import itertools
@@ -29,6 +24,12 @@ from theory.design import smallest_family
 from theory.recovery import block_recovery
 from theory.recovery.verdict import Verdict
 
+ABOUT = """\
+For each family, law of the latents and seed: how many promised blocks (captions, unions,
+intersections, closures) reach completeness and purity of 0.95, averaged over coordinates and held
+out, and how many concepts that the prediction calls entangled came out alone. A run passes if every
+promised block does and no entangled concept does.
+"""
 BAR = 0.95
 HELD_OUT_SEED = 1_000_003
 LAWS = {"independent": 0.0, "correlation 0.6": 0.6}
@@ -171,7 +172,7 @@ def page(table: pd.DataFrame) -> str:
     body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in shown.to_numpy().tolist())
     return (
         "# Identification: what training reaches\n\n"
-        f"{__doc__.split(chr(10) + chr(10), 2)[2].strip()}\n\n"
+        f"{ABOUT}\n"
         f"**{passed} of {runs} runs passed; {blocks} promised blocks were reached.** {by_law}. "
         f"Training took {table.seconds.median():.0f} s at the median, on one thread with as many "
         "runs side by side as workers.\n\n"
