@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from experiments.recipes.vectors import DEMO_CAPTIONS, VectorRecipe, identifying
+from experiments.verification import HELD_OUT_SEED
 from simulators.storage import write_atomically
 from smartclip.evaluate.code import encode
 from smartclip.train.loop import train
@@ -31,7 +32,6 @@ out, and how many concepts that the prediction calls entangled came out alone. A
 promised block does and no entangled concept does.
 """
 BAR = 0.95
-HELD_OUT_SEED = 1_000_003
 LAWS = {"independent": 0.0, "correlation 0.6": 0.6}
 
 Captions = tuple[tuple[str, ...], ...]
