@@ -11,7 +11,7 @@ from experiments.commands.command import Command
 class Demo(Command):
     """Predict, train, measure and report: a vector world first, then scenes of real digits.
 
-    About five minutes on two cores.
+    Under ten minutes on two cores.
     """
 
     seed: int = 0
