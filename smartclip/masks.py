@@ -10,6 +10,7 @@ the coordinates themselves makes them share one (C5).
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -59,13 +60,20 @@ class MaskNetwork(nn.Module):
         self, states: Float[Tensor, "B L W"], padding: Bool[Tensor, "B L"] | None = None
     ) -> Float[Tensor, "B D"]:
         states = states.detach()
-        normed = self.attention_norm(states)
-        attended, _ = self.attention(
-            normed, normed, normed, key_padding_mask=padding, need_weights=False
-        )
-        states = states + attended
+        states = states + self._attend(self.attention_norm(states), padding)
         states = states + self.feedforward(states)
         weights = self.pooling_score(states).squeeze(-1)
         if padding is not None:
             weights = weights.masked_fill(padding, -torch.inf)
         return self.score((weights.softmax(1).unsqueeze(-1) * states).sum(1))
+
+    def _attend(self, states: Tensor, padding: Tensor | None) -> Tensor:
+        attention = self.attention
+        if states.shape[1] > 1 or padding is not None:
+            return attention(states, states, states, key_padding_mask=padding, need_weights=False)[0]
+        # One token has nothing to choose from: its weight is 1, whatever query and key say.
+        width = attention.embed_dim
+        weight, bias = attention.in_proj_weight, attention.in_proj_bias
+        return attention.out_proj(
+            F.linear(states, weight.narrow(0, 2 * width, width), bias.narrow(0, 2 * width, width))
+        )
