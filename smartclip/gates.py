@@ -33,10 +33,27 @@ TEMPERATURE, LOWER, UPPER = 2 / 3, -0.1, 1.1
 SHIFT = -TEMPERATURE * math.log(-LOWER / UPPER)
 
 
-def draw_gate(
+def draw_uniforms(
     logits: Float[Tensor, "*shape"], gate: Gate, generator: torch.Generator
+) -> Float[Tensor, "*shape"] | None:
+    """The u of a random gate, one for each logit; None where the gate is not random."""
+    _refuse_unknown(gate)
+    if gate in ("straight_through", "soft"):
+        return None
+    return torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+
+
+def draw_gate(
+    logits: Float[Tensor, "*shape"],
+    gate: Gate,
+    u: torch.Generator | Float[Tensor, "*shape"] | None,
 ) -> Float[Tensor, "*shape"]:
-    """A mask as it is used while training. `generator` is on the device of `logits`.
+    """A mask as it is used while training.
+
+    Args:
+        logits: l.
+        gate: which.
+        u: as `draw_uniforms` gives it, or the generator to draw it with, on the device of `logits`.
 
     Example:
         >>> draw_gate(torch.tensor([-9.0, 9.0]), "bernoulli", torch.Generator().manual_seed(0))
@@ -47,7 +64,9 @@ def draw_gate(
         return logits.sigmoid()
     if gate == "straight_through":
         return _straight_through(hard_gate(logits), logits.sigmoid())
-    u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    if isinstance(u, torch.Generator):
+        u = draw_uniforms(logits, gate, u)
+    assert u is not None  # both gates left are random
     if gate == "bernoulli":
         share = logits.sigmoid()
         return _straight_through((u < share).to(logits.dtype), share)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from smartclip.gates import Gate, draw_gate, expected_opening, read_gate
+from smartclip.gates import Gate, draw_gate, draw_uniforms, expected_opening, read_gate
 from smartclip.masks import MaskNetwork
 
 
@@ -26,6 +26,13 @@ class Features(NamedTuple):
     image: Float[Tensor, "B D"]
     text: Float[Tensor, "B D"]
     mask_logits: Float[Tensor, "B D"]
+
+
+class GateNoise(NamedTuple):
+    """The uniforms behind the gates of a step, for caption masks [B, D] and shared gates [D]."""
+
+    caption: Float[Tensor, "B D"] | None
+    shared: Float[Tensor, " D"] | None
 
 
 class Embeddings(NamedTuple):
@@ -118,22 +125,36 @@ class SmartCLIP(nn.Module):
         """The heavy half of `forward`: both towers and the mask network, row by row."""
         return Features(self.image_tower(images), *self._read(tokens))
 
-    def head(self, features: Features, *, generator: torch.Generator | None = None) -> Embeddings:
+    def head(
+        self, features: Features, *, generator: torch.Generator | GateNoise | None = None
+    ) -> Embeddings:
         """The light half of `forward`: what depends on the whole batch, whitening and gates.
 
         Args:
             features: of the whole batch.
-            generator: draws the gates; hard gates without one.
+            generator: draws the gates, or what `gate_noise` drew for them; hard gates without one.
         """
         image, text, mask_logits = features
         image = self.image_norm(image)
         if generator is None:
             mask = self._close_unused(read_gate(mask_logits, self.gate))
         else:
-            mask = draw_gate(mask_logits, self.gate, generator)
+            noise = generator
+            if isinstance(noise, torch.Generator):
+                noise = self.gate_noise(mask_logits, noise)
+            mask = draw_gate(mask_logits, self.gate, noise.caption)
             if self.shared_logits is not None:
-                mask = mask * draw_gate(self.shared_logits, self.gate, generator)
+                mask = mask * draw_gate(self.shared_logits, self.gate, noise.shared)
         return Embeddings(image, text, mask, expected_opening(mask_logits, self.gate))
+
+    def gate_noise(
+        self, mask_logits: Float[Tensor, "B D"], generator: torch.Generator
+    ) -> GateNoise:
+        """What `head` needs of randomness for logits of this shape."""
+        caption = draw_uniforms(mask_logits, self.gate, generator)
+        if self.shared_logits is None:
+            return GateNoise(caption, None)
+        return GateNoise(caption, draw_uniforms(self.shared_logits, self.gate, generator))
 
     def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         text, states = self.text_tower(tokens)

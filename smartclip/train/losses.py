@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from smartclip.model import Features, SmartCLIP
+from smartclip.model import Features, GateNoise, SmartCLIP
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
 from smartclip.train.ranks import mean_over_ranks, own_part
@@ -34,6 +34,53 @@ class Terms(NamedTuple):
     loss: Float[Tensor, ""]
     contrastive: Float[Tensor, ""]
     mask: Float[Tensor, "B D"]
+
+
+class Prices(NamedTuple):
+    """What counts at one step: the phase, and the weights of the terms.
+
+    The weights are numbers, or scalar tensors where many runs are trained together.
+    """
+
+    aligning: bool
+    refining: bool
+    settling: bool
+    logit_scale: float | Float[Tensor, ""]
+    alignment: float | Float[Tensor, ""]
+    sparsity: float | Float[Tensor, ""]
+    budget: float | Float[Tensor, ""]
+
+    @classmethod
+    def at(cls, step: int, config: TrainConfig) -> "Prices":
+        """Those of a step from 0 to `config.total_steps` - 1."""
+        return cls(
+            aligning=aligning(step, config),
+            refining=refining(step, config),
+            settling=settling(step, config),
+            logit_scale=logit_scale(step, config),
+            alignment=alignment(step, config),
+            sparsity=config.sparsity * thinning(step, config),
+            budget=config.budget * pruning(step, config),
+        )
+
+
+class Noise(NamedTuple):
+    """The random numbers of one step: `gates`, None where they stand still; and the channel's."""
+
+    gates: GateNoise | None
+    channel: Float[Tensor, "B D"] | None
+
+
+def draw_noise(
+    model: SmartCLIP, mask_logits: Float[Tensor, "B D"], prices: Prices, generator: torch.Generator
+) -> Noise:
+    """What a step needs of randomness, for logits of this shape."""
+    gates = None if prices.refining else model.gate_noise(mask_logits, generator)
+    channel = None
+    if prices.settling:
+        like = {"dtype": mask_logits.dtype, "device": mask_logits.device}
+        channel = torch.randn(mask_logits.shape, generator=generator, **like)
+    return Noise(gates, channel)
 
 
 def step_loss(
@@ -59,39 +106,51 @@ def step_loss(
         generator: draws the gates while they learn; in the same state on every rank.
         chunk_size: rows of the similarity matrix held at a time.
     """
-    drawing = None if refining(step, config) else generator
-    embeddings = model.head(features, generator=drawing)
-    masks_learn = not (aligning(step, config) or refining(step, config) or model.all_open)
-    mask = torch.ones_like(embeddings.mask) if aligning(step, config) else embeddings.mask
+    prices = Prices.at(step, config)
+    noise = draw_noise(model, features.mask_logits, prices, generator)
+    return priced_loss(model, features, config, prices, noise, chunk_size=chunk_size)
+
+
+def priced_loss(
+    model: SmartCLIP,
+    features: Features,
+    config: TrainConfig,
+    prices: Prices,
+    noise: Noise,
+    *,
+    chunk_size: int | None = None,
+) -> Terms:
+    """`step_loss`, a pure function of its prices and its noise: it may be vmapped."""
+    embeddings = model.head(features, generator=noise.gates)
+    masks_learn = not (prices.aligning or prices.refining or model.all_open)
+    mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
     image = embeddings.image
-    if settling(step, config):
-        image = through_channel(image, logit_scale(step, config), generator)
+    if noise.channel is not None:
+        image = through_channel(image, prices.logit_scale, noise.channel)
     contrastive = contrastive_share(
         own_part(image),
         embeddings.text,
         mask,
-        logit_scale(step, config),
+        prices.logit_scale,
         similarity=config.similarity,
         chunk_size=chunk_size,
     )
     loss = contrastive
-    if weight := alignment(step, config):
+    if not isinstance(prices.alignment, float) or prices.alignment:
         gap = mask * (embeddings.image - embeddings.text).square()
-        loss = loss + weight * gap.sum(1).mean()
+        loss = loss + prices.alignment * gap.sum(1).mean()
     if masks_learn:
-        opened_by_caption = embeddings.open_probability.sum(1).mean()
-        loss = loss + config.sparsity * thinning(step, config) * opened_by_caption
-        loss = loss + config.budget * pruning(step, config) * model.expected_size(
-            embeddings.open_probability
-        )
+        loss = loss + prices.sparsity * embeddings.open_probability.sum(1).mean()
+        loss = loss + prices.budget * model.expected_size(embeddings.open_probability)
     return Terms(loss, contrastive, mask)
 
 
 def through_channel(
-    image: Float[Tensor, "B D"], logit_scale: float, generator: torch.Generator
+    image: Float[Tensor, "B D"],
+    logit_scale: float | Float[Tensor, ""],
+    noise: Float[Tensor, "B D"],
 ) -> Float[Tensor, "B D"]:
-    """z^_I + e, e ~ N(0, 1 / (2 s)): the channel whose precision is 2 s."""
-    noise = torch.randn(image.shape, generator=generator, dtype=image.dtype, device=image.device)
+    """z^_I + e, e ~ N(0, 1 / (2 s)): the channel whose precision is 2 s; `noise` is standard."""
     return image + noise / (2 * logit_scale) ** 0.5
 
 
