@@ -244,9 +244,10 @@ def _over_runs(
         moved = part.expand(count, *part.shape) if dim is None else part.movedim(dim, 0)
         return moved.flatten(0, 1)
 
-    outputs = function.apply(
-        *(joined(part, dim) for part, dim in zip(inputs, in_dims, strict=True))
-    )
+    *parts, rows, option = (joined(part, dim) for part, dim in zip(inputs, in_dims, strict=True))
+    if parts[0].device.type == "cpu":
+        rows = max(1, rows // count)  # the bands of all runs together stay as small as one
+    outputs = function.apply(*parts, rows, option)
     assert isinstance(outputs, tuple)
     return (
         tuple(None if part is None else part.unflatten(0, (count, -1)) for part in outputs),

@@ -70,7 +70,9 @@ class MaskNetwork(nn.Module):
     def _attend(self, states: Tensor, padding: Tensor | None) -> Tensor:
         attention = self.attention
         if states.shape[1] > 1 or padding is not None:
-            return attention(states, states, states, key_padding_mask=padding, need_weights=False)[0]
+            return attention(states, states, states, key_padding_mask=padding, need_weights=False)[
+                0
+            ]
         # One token has nothing to choose from: its weight is 1, whatever query and key say.
         width = attention.embed_dim
         weight, bias = attention.in_proj_weight, attention.in_proj_bias

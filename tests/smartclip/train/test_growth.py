@@ -54,7 +54,10 @@ def test_without_growth_nothing_changes_before_refining():
 
 
 def test_the_channel_has_precision_two_s():
-    image, noise = torch.zeros(4000, 8), torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
+    image, noise = (
+        torch.zeros(4000, 8),
+        torch.randn(4000, 8, generator=torch.Generator().manual_seed(0)),
+    )
     assert through_channel(image, 4.0, noise).var().item() == pytest.approx(1 / 8, rel=0.05)
 
 
