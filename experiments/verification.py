@@ -18,7 +18,6 @@ from experiments.run_folder import RESULT, RunFolder
 from smartclip.evaluate.code import Code, encode
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
-from smartclip.train.source import WorldSource
 from theory import Concept, Prediction, predict
 from theory.recovery import Recovery, beside_known, comparison, recovery_under_controls
 from theory.recovery.jacobian import JacobianTest, jacobian_test
@@ -153,7 +152,7 @@ def verify(
     folder = RunFolder.open(root, "vectors", recipe.to_dict())
     model = train(
         recipe.model(world, device),
-        WorldSource(world, seed=recipe.train.seed),
+        recipe.source(world),
         recipe.train,
         folder.path,
         label="vectors",

@@ -85,8 +85,13 @@ class Constraint(nn.Module):
     @torch.no_grad()
     def ascend(self, value: Float[Tensor, ""]) -> None:
         """One step of dual ascent, in place, towards the value as it was seen in the step."""
-        moved = self.multiplier + self.rate * self._gap(value)
-        self.multiplier.copy_(self._projected(moved))
+        self.multiplier.copy_(self.ascended(self.multiplier, value))
+
+    def ascended(
+        self, multiplier: Float[Tensor, "*runs"], value: Float[Tensor, "*runs"]
+    ) -> Float[Tensor, "*runs"]:
+        """The multiplier after a step of dual ascent, of one run or of many."""
+        return self._projected(multiplier + self.rate * self._gap(value))
 
     def _gap(self, value: Tensor) -> Tensor:
         return self.level - value if self.sense == "at_least" else value - self.level

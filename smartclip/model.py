@@ -62,6 +62,9 @@ class SmartCLIP(nn.Module):
         all_open: every mask is all ones: plain CLIP, the baseline.
         heads: attention heads of the mask network.
         gate: how logits become masks, for caption masks and shared gates alike.
+        opening: probability with which caption gates are open at first.
+
+    `carried` is what the loss of a training run keeps here (see `smartclip.train.carried`).
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class SmartCLIP(nn.Module):
         all_open: bool = False,
         heads: int = 4,
         gate: Gate = "bernoulli",
+        opening: float = 0.5,
     ) -> None:
         super().__init__()
         self.dimension = dimension
@@ -84,10 +88,11 @@ class SmartCLIP(nn.Module):
         self.image_tower = image_tower
         self.text_tower = text_tower
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
-        self.mask_network = MaskNetwork(width, dimension, heads=heads, gate=gate)
+        self.mask_network = MaskNetwork(width, dimension, heads=heads, gate=gate, opening=opening)
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
         shared = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
         self.shared_logits: nn.Parameter | None = shared
+        self.carried: nn.Module | None = None
 
     def encode_image(self, images: Tensor) -> Float[Tensor, "B D"]:
         """z^_I, unmasked."""
@@ -114,6 +119,12 @@ class SmartCLIP(nn.Module):
         if self.shared_logits is None:
             return open_share.sum()
         return (expected_opening(self.shared_logits, self.gate) * open_share).sum()
+
+    def expected_mask(self, open_probability: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """E m^(t) = E g * E b(t), a function of the caption gates b alone."""
+        if self.shared_logits is None:
+            return open_probability
+        return open_probability * expected_opening(self.shared_logits, self.gate).detach()
 
     def forward(
         self, images: Tensor, tokens: Tensor, *, generator: torch.Generator | None = None

@@ -31,11 +31,12 @@ Negatives = Literal["modular", "own"]
 def similarity_matrix(
     image: Float[Tensor, "*runs images D"],
     text: Float[Tensor, "*runs captions D"],
-    mask: Float[Tensor, "*runs captions D"] | None,
+    mask: Float[Tensor, "*runs rows D"] | None,
     logit_scale: Float[Tensor, "*scales"] | float,
     *,
     similarity: Similarity = "cosine",
     mask_text: bool = False,
+    negatives: Negatives = "modular",
 ) -> Float[Tensor, "*runs images captions"]:
     r"""S_ij, with s = `logit_scale` and x = `image`, t = `text`, m = `mask`:
 
@@ -56,13 +57,17 @@ def similarity_matrix(
         similarity: which of the three.
         mask_text: mask the caption side of the cosine too. The other two sum over open
             coordinates, so there both sides are masked already and nothing changes.
+        negatives: see `modular_contrastive_loss`; with `own`, row i of `mask` is that of image i,
+            [images, D].
 
     Several runs at once: all tensors may carry the same leading dimensions, `logit_scale` too.
 
     Raises:
         InputError: an unknown similarity, or shapes that do not fit.
     """
-    return _factors(image, text, mask, logit_scale, similarity, mask_text).logits()
+    own = negatives == "own"
+    logits = _factors(image, text, mask, logit_scale, similarity, mask_text, own=own).logits()
+    return logits.mT if _changes_sides(similarity, mask_text, own, mask) else logits
 
 
 def modular_contrastive_loss(
@@ -148,7 +153,7 @@ def _factors(
     own: bool = False,
 ) -> Factors:
     """Factors of S; with `own` of S or of S', which have the same symmetric cross-entropy."""
-    fitting = mask is None or mask.shape == text.shape
+    fitting = mask is None or mask.shape == (image if own else text).shape
     if not fitting or image.shape[-1:] != text.shape[-1:] or image.shape[:-2] != text.shape[:-2]:
         shapes = f"image {tuple(image.shape)}, text {tuple(text.shape)}"
         raise InputError(
@@ -163,12 +168,13 @@ def _factors(
             return Factors(_unit(image), scale * _unit(text))
         if own and not mask_text:
             return Factors(_unit_where_open(image, mask), scale * _unit(text))
-        # An image under its own mask is a caption under its own mask, with the sides changed.
-        image, text = (text, image) if own else (image, text)
+        if own:
+            image, text = text, image
         masked = _unit_where_open(text, mask) if mask_text else mask * _unit(text)
         return Factors(image, scale * masked, q=image.square(), m=mask)
+    if own:
+        image, text = text, image
     mask = torch.ones_like(text) if mask is None else mask
-    image, text = (text, image) if own else (image, text)
     u = torch.cat([image, image.square()], -1)
     square, constant = -scale * mask, -scale.squeeze(-1) * (mask * text.square()).sum(-1)
     if similarity == "likelihood_ratio":
@@ -184,6 +190,11 @@ def _factors(
             fix="choose one of them",
         )
     return Factors(u, torch.cat([2 * scale * mask * text, square], -1), constant)
+
+
+def _changes_sides(similarity: Similarity, mask_text: bool, own: bool, mask: Tensor | None) -> bool:
+    """Whether `_factors` are those of S': an image under its own mask is treated as a caption."""
+    return own and (similarity != "cosine" or (mask_text and mask is not None))
 
 
 def _unit(x: Tensor) -> Tensor:

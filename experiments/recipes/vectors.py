@@ -7,10 +7,12 @@ import torch
 
 from simulators import VectorWorld
 from simulators.latents import Gaussian
+from smartclip.gates import Gate
 from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
+from smartclip.train.source import LongAndShort, WorldSource
 from theory import CaptionFamily, InputError
 
 # Five concepts of two dimensions, none of them alone in any caption. Every pair of captions but
@@ -47,6 +49,9 @@ class VectorRecipe:
         dependence: correlation between concepts through one common factor.
         dimension: d^, the coordinates of the code; twice d by default.
         tower: hidden layers of both towers.
+        gate: how mask logits become masks.
+        opening: probability with which gates are open at first.
+        all_open: every mask is all ones: CLIP.
         train: the training.
         samples: held-out samples that measure recovery.
         seed: of the mixings; samples and training take theirs from `train.seed`.
@@ -57,6 +62,9 @@ class VectorRecipe:
     dependence: float = 0.0
     dimension: int | None = None
     tower: MLPConfig = field(default_factory=MLPConfig)
+    gate: Gate = "bernoulli"
+    opening: float = 0.5
+    all_open: bool = False
     train: TrainConfig = field(default_factory=identifying)
     samples: int = 4096
     seed: int = 0
@@ -90,8 +98,16 @@ class VectorRecipe:
                 text_tower,
                 width=text_tower.width,
                 dimension=dimension,
+                gate=self.gate,
+                opening=self.opening,
+                all_open=self.all_open,
             )
         return model.to(device)
+
+    def source(self, world: VectorWorld) -> WorldSource:
+        """The batches of training: two captions an image for Long-CLIP, else one."""
+        kind = WorldSource if self.train.components is None else LongAndShort
+        return kind(world, seed=self.train.seed)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -178,7 +178,8 @@ class Checkpoints:
 def load_model(path: Path, model: nn.Module) -> None:
     """Put the weights of a checkpoint, whole or sharded, into a model; strictly.
 
-    Where the run kept a moving average of the weights, it is the average that is put there.
+    Where the run kept a moving average of the weights, it is the average that is put there. What
+    the loss carried is left out, unless the model has a place for it.
 
     Args:
         path: `checkpoint.safetensors` or a `.sharded` folder.
@@ -187,7 +188,12 @@ def load_model(path: Path, model: nn.Module) -> None:
     Raises:
         InputError: not a readable checkpoint, or of another model.
     """
-    saved = _shapes(path)
+    carried = any(name.startswith("carried.") for name in model.state_dict())
+    saved = {
+        name: shape
+        for name, shape in _shapes(path).items()
+        if carried or not name.startswith("model/carried.")
+    }
     _refuse_misfit(model, saved, path)
     tensors = {}
     for name, tensor in model.state_dict().items():

@@ -20,7 +20,7 @@ price counts from the first step and the rates fall along one cosine.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from smartclip.objective import Similarity
+from smartclip.objective import Negatives, Similarity
 from smartclip.train.growth import Growth
 from theory.errors import InputError
 
@@ -39,14 +39,22 @@ class TrainConfig:
         mask_learning_rate: of the mask network.
         budget_learning_rate: of the gates shared by all captions.
         similarity: see `smartclip.objective.similarity_matrix`.
+        negatives: see `smartclip.objective.modular_contrastive_loss`, as is `mask_text`.
+        mask_text: mask the caption side of the cosine too.
         logit_scale: s while masks form.
         refine_logit_scale: s at the end.
+        learned_scale: s starts at `logit_scale` and is learned at the towers' rate, as in CLIP.
         refine_alignment: weight of E |m (z^_I - z^_T)|^2 while refining. Telling apart needs only
             that codes are proportional; lossless alignment (C3) asks that they are equal.
         sparsity: nats charged per open coordinate of a caption.
+        keep_rate: instead of `sparsity`, the share of coordinates that captions may open on
+            average; its price rises until they do (see `smartclip.train.carried`).
         budget: nats charged per open coordinate of a caption, to the shared gates only. A
             coordinate that repeats another earns about 0.3 nats where it is open, one that carries
             a dimension of its own about 1.
+        components: Long-CLIP instead (see `smartclip.long_caption`), with so many components for
+            the short captions. Rows 2i and 2i + 1 of a batch are then a long and a short caption
+            of one image, as `LongAndShort` gives them. Masks and their prices are left out.
         align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full, and sparsity starts to.
@@ -65,11 +73,16 @@ class TrainConfig:
     mask_learning_rate: float = 1e-3
     budget_learning_rate: float = 2e-2
     similarity: Similarity = "likelihood_ratio"
+    negatives: Negatives = "modular"
+    mask_text: bool = False
     logit_scale: float = 2.0
     refine_logit_scale: float = 6.0
+    learned_scale: bool = False
     refine_alignment: float = 1.0
     sparsity: float = 0.06
+    keep_rate: float | None = None
     budget: float = 0.6
+    components: int | None = None
     align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
@@ -89,11 +102,28 @@ class TrainConfig:
             "mask_learning_rate": (self.mask_learning_rate > 0, "positive"),
             "budget_learning_rate": (self.budget_learning_rate > 0, "positive"),
             "similarity": (self.similarity in get_args(Similarity), str(get_args(Similarity))),
+            "negatives": (self.negatives in get_args(Negatives), str(get_args(Negatives))),
             "logit_scale": (self.logit_scale > 0, "positive"),
             "refine_logit_scale": (self.refine_logit_scale > 0, "positive"),
+            "learned_scale": (
+                not (self.learned_scale and self.growth),
+                "for training without growth, which sets the scale itself",
+            ),
             "refine_alignment": (self.refine_alignment >= 0, "0 or more"),
             "sparsity": (self.sparsity >= 0, "0 or more"),
             "budget": (self.budget >= 0, "0 or more"),
+            "keep_rate": (self.keep_rate is None or 0 < self.keep_rate <= 1, "above 0, at most 1"),
+            "components": (
+                self.components is None
+                or (
+                    self.components >= 1
+                    and self.batch_size >= 4
+                    and self.batch_size % 2 == 0
+                    and self.similarity == "cosine"
+                    and self.growth is None
+                ),
+                "1 or more, for the cosine, without growth, and an even batch of 4 or more",
+            ),
             "prune_until": (
                 0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
                 "after prune_from, and that not before align_until, all between 0 and 1",

@@ -20,8 +20,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from smartclip.objective import Similarity, modular_contrastive_loss, similarity_matrix
-from smartclip.train.ranks import gather_rows, rank, ranks
+from smartclip.objective import Negatives, Similarity, modular_contrastive_loss, similarity_matrix
+from smartclip.train.ranks import gather_rows, own_part, rank, ranks
 from theory.errors import InputError
 
 
@@ -32,6 +32,8 @@ def distributed_contrastive_loss(
     logit_scale: Float[Tensor, ""] | float,
     *,
     similarity: Similarity = "cosine",
+    mask_text: bool = False,
+    negatives: Negatives = "modular",
     chunk_size: int | None = None,
 ) -> Float[Tensor, ""]:
     """L_r, from the rows of this rank. Every rank calls it, with equally many rows.
@@ -50,6 +52,8 @@ def distributed_contrastive_loss(
         gather_rows(mask),
         logit_scale,
         similarity=similarity,
+        mask_text=mask_text,
+        negatives=negatives,
         chunk_size=chunk_size,
     )
 
@@ -61,6 +65,8 @@ def contrastive_share(
     logit_scale: Float[Tensor, ""] | float,
     *,
     similarity: Similarity = "cosine",
+    mask_text: bool = False,
+    negatives: Negatives = "modular",
     chunk_size: int | None = None,
 ) -> Float[Tensor, ""]:
     """L_r, from the images of this rank and the captions and masks of all.
@@ -69,8 +75,10 @@ def contrastive_share(
         image: rows of this rank.
         text: of the whole batch, the same on every rank.
         mask: of the whole batch, the same on every rank.
-        logit_scale: see `smartclip.objective.similarity_matrix`, as is `similarity`.
+        logit_scale: see `smartclip.objective.similarity_matrix`, as are the next three.
         similarity: which one.
+        mask_text: mask the caption side of the cosine too.
+        negatives: under whose mask an image meets a caption.
         chunk_size: rows of S held at a time.
 
     Raises:
@@ -82,12 +90,24 @@ def contrastive_share(
             rule="together the processes hold one image for each caption",
             fix="pass this rank's images and everyone's captions",
         )
+    options: dict[str, Any] = {
+        "similarity": similarity,
+        "mask_text": mask_text,
+        "negatives": negatives,
+    }
     if ranks() == 1:
         return modular_contrastive_loss(
-            image, text, mask, logit_scale, similarity=similarity, chunk_size=chunk_size
+            image, text, mask, logit_scale, chunk_size=chunk_size, **options
         )
     scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
-    rows_of_s = partial(similarity_matrix, similarity=similarity)
+    if negatives == "own":
+        return cross_entropy_share(
+            lambda image, mask, text, scale: similarity_matrix(image, text, mask, scale, **options),
+            (image, own_part(mask)),
+            (text, scale),
+            chunk_size=chunk_size,
+        )
+    rows_of_s = partial(similarity_matrix, **options)
     return cross_entropy_share(rows_of_s, (image,), (text, mask, scale), chunk_size=chunk_size)
 
 

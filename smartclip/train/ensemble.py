@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from smartclip.model import GateNoise, SmartCLIP
+from smartclip.train.carried import carry, constraint_of
 from smartclip.train.config import TrainConfig
 from smartclip.train.losses import Noise, Prices, draw_noise, priced_loss
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
@@ -99,7 +100,8 @@ class Ensemble:
     ) -> None:
         self.models, self.sources, self.configs = models, sources, configs
         self.config = configs[0]
-        for model in models:
+        for model, config in zip(models, configs, strict=True):
+            carry(model, config)
             model.train()
             if model.all_open:
                 model.mask_network.requires_grad_(False)
@@ -145,7 +147,7 @@ class Ensemble:
             tokens: Tensor,
             weights: Tensor,
             drawn: dict[str, Tensor],
-        ) -> Tensor:
+        ) -> tuple[Tensor, ...]:
             own = prices[0]._replace(**dict(zip(WEIGHTS, weights.unbind(), strict=True)))
             own = own if aligned else own._replace(alignment=0.0)
             gates = None if own.refining else GateNoise(drawn.get("caption"), drawn.get("shared"))
@@ -158,9 +160,10 @@ class Ensemble:
             {f"model.{name}": tensor for name, tensor in stack.items()}
             for stack in (self.parameters, self.buffers)
         ]
-        losses = vmap(loss)(named[0], named[1], images, tokens, weights, drawn)
+        losses, *sizes = vmap(loss)(named[0], named[1], images, tokens, weights, drawn)
         losses.sum().backward()
         self.optimiser.step()
+        self._ascend(sizes)
         return losses.detach()
 
     def _draw(self, prices: Prices) -> dict[str, Tensor]:
@@ -173,6 +176,14 @@ class Ensemble:
             parts = {"channel": channel} | (gates._asdict() if gates else {})
             drawn.append({name: part for name, part in parts.items() if part is not None})
         return {name: torch.stack([parts[name] for parts in drawn]) for name in drawn[0]}
+
+    @torch.no_grad()
+    def _ascend(self, sizes: list[Tensor]) -> None:
+        """The dual step of every run, if the masks were held to a size in this step."""
+        constraint = constraint_of(self.models[0])
+        if sizes and constraint is not None:
+            multipliers = self.buffers["carried.keep_rate.multiplier"]
+            multipliers.copy_(constraint.ascended(multipliers, sizes[0]))
 
     def _refuse_divergence(self, losses: Tensor, step: int) -> None:
         for config, loss in zip(self.configs, losses.tolist(), strict=True):
@@ -191,9 +202,13 @@ class _Loss(nn.Module):
         super().__init__()
         self.model, self.config = model, config
 
-    def forward(self, images: Tensor, tokens: Tensor, prices: Prices, noise: Noise) -> Tensor:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prices: Prices, noise: Noise
+    ) -> tuple[Tensor, ...]:
+        """The loss, and the size of masks where that is held to a constraint."""
         features = self.model.embed(images, tokens)
-        return priced_loss(self.model, features, self.config, prices, noise).loss
+        terms = priced_loss(self.model, features, self.config, prices, noise)
+        return (terms.loss,) if terms.size is None else (terms.loss, terms.size)
 
 
 def _stacked(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:

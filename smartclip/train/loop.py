@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from smartclip.model import SmartCLIP
+from smartclip.train.carried import ascend, carry, scale_of
 from smartclip.train.checkpoint import CHECKPOINT, Checkpoints, TrainState
 from smartclip.train.config import TrainConfig
 from smartclip.train.cost import Cost, peak_memory
@@ -95,6 +96,7 @@ def train(
             average=optimiser.ema_decay is not None,
         )
     held_before = peak_memory(device)
+    carry(model, config)
     towers = Towers(model, execution, seed=config.seed)
     state = TrainState(
         model=model,
@@ -182,6 +184,7 @@ def _step(
     if settings.clip_norm is not None:
         clip_gradients(list(model.parameters()), settings.clip_norm)
     state.optimiser.step()
+    ascend(model, terms.size)
     if state.average is not None:
         state.average.update(model)
     if (step + 1) % config.log_every and step + 1 != config.total_steps:
@@ -192,8 +195,14 @@ def _step(
 def _validate(
     towers: Towers, validation: Validation, config: TrainConfig, step: int
 ) -> dict[str, float]:
-    scale = logit_scale(step - 1, config)
-    return validate(towers, validation, logit_scale=scale, similarity=config.similarity)
+    scale = float(scale_of(towers.model, logit_scale(step - 1, config)))
+    return validate(
+        towers,
+        validation,
+        logit_scale=scale,
+        similarity=config.similarity,
+        mask_text=config.mask_text,
+    )
 
 
 def _open_log(path: Path, step: int) -> MetricsLog | None:

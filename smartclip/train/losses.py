@@ -3,8 +3,9 @@
     minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|
                          +  alignment * E |m (z^_I - z^_T)|^2,          m^(t) = g * b(t),
 
-where the budget moves only the shared gates g (see `smartclip.masks`). Which prices count at
-which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
+where the budget moves only the shared gates g (see `smartclip.masks`). With a keep rate asked for,
+the price of b is the multiplier of that constraint instead. Which prices count at which step is in
+`smartclip.train.schedule`, and why in `smartclip.train.config`.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from smartclip.model import Features, GateNoise, SmartCLIP
+from smartclip.long_caption import long_caption_loss
+from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
+from smartclip.train.carried import constraint_of, scale_of
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
 from smartclip.train.ranks import mean_over_ranks, own_part
@@ -29,11 +32,15 @@ from smartclip.train.schedule import (
 
 
 class Terms(NamedTuple):
-    """`loss`, what is minimised; `contrastive`, its first part; `mask`, as it was used."""
+    """`loss`, what is minimised; `contrastive`, its first part; `mask`, as it was used.
+
+    `size` is E |m^(t)| where it was held to a constraint.
+    """
 
     loss: Float[Tensor, ""]
     contrastive: Float[Tensor, ""]
     mask: Float[Tensor, "B D"]
+    size: Float[Tensor, ""] | None = None
 
 
 class Prices(NamedTuple):
@@ -45,6 +52,7 @@ class Prices(NamedTuple):
     aligning: bool
     refining: bool
     settling: bool
+    constrained: bool
     logit_scale: float | Float[Tensor, ""]
     alignment: float | Float[Tensor, ""]
     sparsity: float | Float[Tensor, ""]
@@ -57,9 +65,10 @@ class Prices(NamedTuple):
             aligning=aligning(step, config),
             refining=refining(step, config),
             settling=settling(step, config),
+            constrained=config.keep_rate is not None and thinning(step, config) > 0,
             logit_scale=logit_scale(step, config),
             alignment=alignment(step, config),
-            sparsity=config.sparsity * thinning(step, config),
+            sparsity=0.0 if config.keep_rate else config.sparsity * thinning(step, config),
             budget=config.budget * pruning(step, config),
         )
 
@@ -122,27 +131,56 @@ def priced_loss(
 ) -> Terms:
     """`step_loss`, a pure function of its prices and its noise: it may be vmapped."""
     embeddings = model.head(features, generator=noise.gates)
+    scale = scale_of(model, prices.logit_scale)
+    if config.components is not None:
+        return _of_two_captions(embeddings, scale, config.components, chunk_size)
     masks_learn = not (prices.aligning or prices.refining or model.all_open)
     mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
     image = embeddings.image
     if noise.channel is not None:
-        image = through_channel(image, prices.logit_scale, noise.channel)
+        image = through_channel(image, scale, noise.channel)
     contrastive = contrastive_share(
         own_part(image),
         embeddings.text,
         mask,
-        prices.logit_scale,
+        scale,
         similarity=config.similarity,
+        mask_text=config.mask_text,
+        negatives=config.negatives,
         chunk_size=chunk_size,
     )
-    loss = contrastive
+    loss, size = contrastive, None
     if not isinstance(prices.alignment, float) or prices.alignment:
         gap = mask * (embeddings.image - embeddings.text).square()
         loss = loss + prices.alignment * gap.sum(1).mean()
     if masks_learn:
-        loss = loss + prices.sparsity * embeddings.open_probability.sum(1).mean()
-        loss = loss + prices.budget * model.expected_size(embeddings.open_probability)
-    return Terms(loss, contrastive, mask)
+        opened = embeddings.open_probability
+        loss = loss + prices.sparsity * opened.sum(1).mean()
+        loss = loss + prices.budget * model.expected_size(opened)
+        constraint = constraint_of(model)
+        if prices.constrained and constraint is not None:
+            size = model.expected_mask(opened).sum(1).mean()
+            loss = loss + constraint(size)
+            size = size.detach()
+    return Terms(loss, contrastive, mask, size)
+
+
+def _of_two_captions(
+    embeddings: Embeddings,
+    scale: float | Float[Tensor, ""],
+    components: int,
+    chunk_size: int | None,
+) -> Terms:
+    """Long-CLIP's loss, computed whole on every rank: the principal directions need all images."""
+    loss = long_caption_loss(
+        embeddings.image[::2],
+        embeddings.text[::2],
+        embeddings.text[1::2],
+        scale,
+        components=components,
+        chunk_size=chunk_size,
+    )
+    return Terms(loss, loss, torch.ones_like(embeddings.mask))
 
 
 def through_channel(
@@ -176,5 +214,10 @@ def report(model: SmartCLIP, terms: Terms, config: TrainConfig, step: int) -> di
         "dead": (opened == 0).sum().item(),
         "always_on": (opened == captions).sum().item(),
         "overlap": (shared / either.clamp_min(torch.finfo(mask.dtype).tiny)).item(),
-        "logit_scale": logit_scale(step, config),
-    }
+        "logit_scale": float(scale_of(model, logit_scale(step, config))),
+    } | _multiplier(model)
+
+
+def _multiplier(model: SmartCLIP) -> dict[str, float]:
+    constraint = constraint_of(model)
+    return {} if constraint is None else {"keep_price": constraint.multiplier.item()}

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from simulators.world import World
+from simulators.world import Batch, World
 from theory.errors import InputError
 
 
@@ -88,10 +88,36 @@ class WorldSource:
 
     def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
         batch = self.world.sample(n, seed=self.seed, start=start, device=device)
-        if isinstance(batch.text, list):
-            raise InputError(
-                f"captions of {type(self.world).__name__} are words",
-                rule="this source passes captions on as they are",
-                fix="use a source that tokenises",
-            )
-        return batch.image, batch.text
+        return batch.image, _vectors(batch)
+
+
+class LongAndShort(WorldSource):
+    """Rows 2i and 2i + 1 are one image with two of its captions, the longer one first.
+
+    Longer is the one that mentions more concepts. What Long-CLIP trains on; arguments as above.
+    """
+
+    def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        first, last = start // 2, (start + n + 1) // 2
+        one, other = (
+            self.world.sample(last - first, seed=self.seed, start=first, draw=draw, device=device)
+            for draw in (0, 1)
+        )
+        counts = torch.tensor(self.world.family.matrix, device=device).sum(1)
+        swapped = (counts[other.caption] > counts[one.caption]).unsqueeze(1)
+        texts = _vectors(one), _vectors(other)
+        pairs = torch.stack(
+            [torch.where(swapped, *reversed(texts)), torch.where(swapped, *texts)], dim=1
+        )
+        rows = slice(start - 2 * first, start - 2 * first + n)
+        return one.image.repeat_interleave(2, dim=0)[rows], pairs.flatten(0, 1)[rows]
+
+
+def _vectors(batch: Batch) -> Tensor:
+    if isinstance(batch.text, list):
+        raise InputError(
+            "captions that are words",
+            rule="this source passes captions on as they are",
+            fix="use a source that tokenises",
+        )
+    return batch.text

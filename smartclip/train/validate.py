@@ -42,7 +42,12 @@ class Validation:
 
 @torch.no_grad()
 def validate(
-    towers: Towers, validation: Validation, *, logit_scale: float, similarity: Similarity
+    towers: Towers,
+    validation: Validation,
+    *,
+    logit_scale: float,
+    similarity: Similarity,
+    mask_text: bool = False,
 ) -> dict[str, float]:
     """`loss` in nats, and `image_to_caption` and `caption_to_image`, the shares of first places.
 
@@ -57,10 +62,9 @@ def validate(
     sums = torch.zeros(3, dtype=torch.float64, device=image.device)
     for start in range(own.start, own.stop, validation.rows_at_a_time):
         rows = slice(start, min(start + validation.rows_at_a_time, own.stop))
-        captions = similarity_matrix(image[rows], text, mask, logit_scale, similarity=similarity)
-        images = similarity_matrix(
-            image, text[rows], mask[rows], logit_scale, similarity=similarity
-        ).T
+        how = {"similarity": similarity, "mask_text": mask_text}
+        captions = similarity_matrix(image[rows], text, mask, logit_scale, **how)
+        images = similarity_matrix(image, text[rows], mask[rows], logit_scale, **how).T
         for number, scores in enumerate((captions, images), start=1):
             right = scores.diagonal(start).clone()
             sums[0] += (scores.logsumexp(1) - right).sum() / 2

@@ -1,0 +1,66 @@
+"""What the loss itself carries from step to step: a learned temperature, a dual variable.
+
+    s = exp(log s), learned like any weight                              (smartclip.temperature)
+    multiplier <- max(0, multiplier + rate (E|m| - keep_rate D))         (smartclip.constraint)
+
+Both are part of the model while it trains, so that checkpoints hold them and a run resumes with
+them. `load_model` leaves them aside: after training nobody asks.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from smartclip.constraint import Constraint
+from smartclip.model import SmartCLIP
+from smartclip.temperature import Temperature
+from smartclip.train.config import TrainConfig
+
+# Per coordinate too many and step: a few hundred steps reach the price of a coordinate, about 1.
+RATE = 2e-3
+DAMPING = 0.1
+
+
+class Carried(nn.Module):
+    """The temperature and the constraint that a configuration asks for; None where it does not."""
+
+    def __init__(self, config: TrainConfig, dimension: int) -> None:
+        super().__init__()
+        self.temperature = (
+            Temperature(config.logit_scale, largest=max(100.0, config.logit_scale))
+            if config.learned_scale
+            else None
+        )
+        self.keep_rate = (
+            Constraint(config.keep_rate * dimension, rate=RATE, damping=DAMPING)
+            if config.keep_rate is not None
+            else None
+        )
+
+
+def carry(model: SmartCLIP, config: TrainConfig) -> None:
+    """Give a model what its configuration asks the loss to carry, unless it has it already."""
+    wanted = config.learned_scale or config.keep_rate is not None
+    if wanted and not isinstance(model.carried, Carried):
+        model.carried = Carried(config, model.dimension).to(next(model.parameters()))
+
+
+def scale_of(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float | Float[Tensor, ""]:
+    """s: the learned one if there is one, else the scheduled one."""
+    carried = model.carried
+    if isinstance(carried, Carried) and carried.temperature is not None:
+        return carried.temperature()
+    return scheduled
+
+
+def constraint_of(model: SmartCLIP) -> Constraint | None:
+    """The constraint on the size of masks, in coordinates, if there is one."""
+    return model.carried.keep_rate if isinstance(model.carried, Carried) else None
+
+
+@torch.no_grad()
+def ascend(model: SmartCLIP, size: Float[Tensor, ""] | None) -> None:
+    """The dual step after the optimiser's, towards the E|m| that the loss was charged for."""
+    constraint = constraint_of(model)
+    if constraint is not None and size is not None:
+        constraint.ascend(size)
