@@ -50,5 +50,5 @@ class Temperature(nn.Module):
 
     def forward(self) -> Float[Tensor, ""]:
         with torch.no_grad():
-            self.log_scale.clamp_(max=math.log(self.largest))
+            self.log_scale.copy_(self.log_scale.clamp(max=math.log(self.largest)))
         return self.log_scale.exp()

@@ -53,6 +53,12 @@ def scale_of(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float | 
     return scheduled
 
 
+@torch.no_grad()
+def scale_as_number(model: SmartCLIP, scheduled: float) -> float:
+    """`scale_of` for logs and validation."""
+    return float(scale_of(model, scheduled))
+
+
 def constraint_of(model: SmartCLIP) -> Constraint | None:
     """The constraint on the size of masks, in coordinates, if there is one."""
     return model.carried.keep_rate if isinstance(model.carried, Carried) else None

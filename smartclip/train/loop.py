@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from smartclip.model import SmartCLIP
-from smartclip.train.carried import ascend, carry, scale_of
+from smartclip.train.carried import ascend, carry, scale_as_number
 from smartclip.train.checkpoint import CHECKPOINT, Checkpoints, TrainState
 from smartclip.train.config import TrainConfig
 from smartclip.train.cost import Cost, peak_memory
@@ -195,7 +195,7 @@ def _step(
 def _validate(
     towers: Towers, validation: Validation, config: TrainConfig, step: int
 ) -> dict[str, float]:
-    scale = float(scale_of(towers.model, logit_scale(step - 1, config)))
+    scale = scale_as_number(towers.model, logit_scale(step - 1, config))
     return validate(
         towers,
         validation,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from smartclip.long_caption import long_caption_loss
 from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
-from smartclip.train.carried import constraint_of, scale_of
+from smartclip.train.carried import constraint_of, scale_as_number, scale_of
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
 from smartclip.train.ranks import mean_over_ranks, own_part
@@ -214,7 +214,7 @@ def report(model: SmartCLIP, terms: Terms, config: TrainConfig, step: int) -> di
         "dead": (opened == 0).sum().item(),
         "always_on": (opened == captions).sum().item(),
         "overlap": (shared / either.clamp_min(torch.finfo(mask.dtype).tiny)).item(),
-        "logit_scale": float(scale_of(model, logit_scale(step, config))),
+        "logit_scale": scale_as_number(model, logit_scale(step, config)),
     } | _multiplier(model)
 
 

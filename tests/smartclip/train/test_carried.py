@@ -1,0 +1,181 @@
+"""Options of the training, one flag each: what they change, and that a run resumes with them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from simulators import VectorWorld
+from smartclip.model import SmartCLIP
+from smartclip.objective import modular_contrastive_loss, similarity_matrix
+from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
+from smartclip.train.carried import constraint_of, scale_as_number
+from smartclip.train.checkpoint import load_model
+from smartclip.train.config import TrainConfig
+from smartclip.train.ensemble import train_together
+from smartclip.train.growth import Growth
+from smartclip.train.log import read_metrics
+from smartclip.train.loop import CHECKPOINT, METRICS, train
+from smartclip.train.source import LongAndShort, WorldSource
+from theory import CaptionFamily
+from theory.errors import InputError
+
+WORLD = VectorWorld(CaptionFamily.from_captions([["a", "b"], ["b", "c"], ["c"]]))
+CONFIG = TrainConfig(
+    steps=14,
+    refine_steps=4,
+    batch_size=16,
+    prune_from=0.0,
+    prune_until=0.1,
+    log_every=1,
+    checkpoint_every=5,
+)
+OPTIONS = {
+    "own negatives": {"negatives": "own"},
+    "masked text": {"mask_text": True, "similarity": "cosine"},
+    "keep rate": {"keep_rate": 0.2},
+    "learned scale": {"learned_scale": True},
+    "long-clip": {"similarity": "cosine", "components": 2},
+}
+
+
+class Killed(Exception):
+    """Stands for SIGKILL in the middle of a run."""
+
+
+def fresh(**options):
+    torch.manual_seed(0)
+    sizes = MLPConfig(width=8, depth=1)
+    text = MLPTextTower(WORLD.text_dimension, 6, sizes, state_width=8)
+    image = MLPImageTower(WORLD.image_dimension, 6, sizes)
+    return SmartCLIP(image, text, width=text.width, dimension=6, heads=2, **options)
+
+
+def source(config, kill=None):
+    class Dying(LongAndShort if config.components else WorldSource):
+        def batch(self, step, size, device):
+            if step == kill:
+                raise Killed
+            return super().batch(step, size, device)
+
+    return Dying(WORLD, seed=1, steps_at_once=3)
+
+
+@pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS)
+def test_an_option_trains_counts_and_resumes(changes, tmp_path):
+    config = replace(CONFIG, **changes)
+    whole = train(fresh(), source(config), config, tmp_path / "whole", quiet=True)
+    plain = replace(CONFIG, similarity=config.similarity)
+    other = train(fresh(), source(plain), plain, tmp_path / "plain", quiet=True)
+    assert not torch.equal(whole.text_tower.project.weight, other.text_tower.project.weight)
+    with pytest.raises(Killed):
+        train(fresh(), source(config, kill=12), config, tmp_path / "cut", quiet=True)
+    resumed = train(fresh(), source(config), config, tmp_path / "cut", quiet=True)
+    expected, found = whole.state_dict(), resumed.state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_price_of_the_keep_rate_rises_and_is_charged(tmp_path):
+    config = replace(CONFIG, keep_rate=0.01)
+    model = train(fresh(), source(config), config, tmp_path, quiet=True)
+    prices = [line["keep_price"] for line in read_metrics(tmp_path / METRICS)]
+    assert prices[0] == 0
+    assert prices[5] < prices[10] < prices[13]
+    assert prices[13:] == 5 * [prices[13]]  # masks stand still while refining
+    assert constraint_of(model).multiplier.item() == prices[-1]
+
+
+def test_a_learned_scale_moves_and_a_fixed_one_does_not(tmp_path):
+    config = replace(CONFIG, learned_scale=True)
+    model = train(fresh(), source(config), config, tmp_path / "learned", quiet=True)
+    scales = [line["logit_scale"] for line in read_metrics(tmp_path / "learned" / METRICS)]
+    assert abs(scales[-1] - config.logit_scale) > 1e-3
+    assert scale_as_number(model, 0.0) == scales[-1]
+    assert scale_as_number(fresh(), 3.0) == 3.0
+
+
+def test_weights_of_a_run_are_read_without_what_its_loss_carried(tmp_path):
+    config = replace(CONFIG, keep_rate=0.2, learned_scale=True)
+    model = train(fresh(), source(config), config, tmp_path, quiet=True)
+    loaded = fresh()
+    load_model(tmp_path / CHECKPOINT, loaded)
+    assert torch.equal(loaded.text_tower.project.weight, model.text_tower.project.weight)
+
+
+@pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS)
+def test_options_are_the_same_for_runs_trained_together(changes, tmp_path):
+    class Double:
+        def __init__(self, config):
+            self.source = source(config)
+
+        def batch(self, step, size, device):
+            images, tokens = self.source.batch(step, size, device)
+            return images.double(), tokens.double()
+
+    configs = [replace(CONFIG, seed=seed, **changes) for seed in (0, 1)]
+    joint = train_together([fresh().double() for _ in configs], list(map(Double, configs)), configs)
+    for config, model in zip(configs, joint, strict=True):
+        folder = tmp_path / str(config.seed)
+        apart = train(fresh().double(), Double(config), config, folder, quiet=True)
+        for name, tensor in apart.state_dict().items():
+            torch.testing.assert_close(model.state_dict()[name], tensor, atol=1e-6, rtol=0)
+
+
+def test_rows_of_similarities_give_the_loss_of_own_negatives():
+    generator = torch.Generator().manual_seed(0)
+    image, text, noise = torch.randn(3, 7, 5, generator=generator, dtype=torch.float64)
+    mask, target = (noise > 0).double(), torch.arange(7)
+    for similarity, mask_text in (
+        ("cosine", False),
+        ("cosine", True),
+        ("distance", False),
+        ("likelihood_ratio", False),
+    ):
+        how = {"similarity": similarity, "mask_text": mask_text, "negatives": "own"}
+        rows = [
+            similarity_matrix(image[part], text, mask[part], 3.0, **how)
+            for part in (slice(0, 3), slice(3, 7))
+        ]
+        logits = torch.cat(rows)
+        expected = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        torch.testing.assert_close(
+            modular_contrastive_loss(image, text, mask, 3.0, **how), expected
+        )
+
+
+def test_long_and_short_captions_of_one_image():
+    pairs = LongAndShort(WORLD, seed=1, steps_at_once=2)
+    cpu = torch.device("cpu")
+    images, tokens = pairs.batch(3, 8, cpu)
+    assert torch.equal(images[::2], images[1::2])
+    whole = [WORLD.sample(4, seed=1, start=12, draw=draw) for draw in (0, 1)]
+    assert torch.equal(images[::2], whole[0].image)
+    mentioned = torch.tensor(WORLD.family.matrix).sum(1)
+    counts = torch.stack([mentioned[batch.caption] for batch in whole])
+    for row in range(4):
+        texts = {tuple(batch.text[row].tolist()) for batch in whole}
+        assert texts == {tuple(tokens[2 * row].tolist()), tuple(tokens[2 * row + 1].tolist())}
+        if counts[0, row] != counts[1, row]:
+            longer = whole[int(counts[:, row].argmax())]
+            assert torch.equal(tokens[2 * row], longer.text[row])
+    assert (counts[0] != counts[1]).any()
+    for wanted in (slice(1, 4), slice(2, 8)):
+        part = pairs.rows(3, 8, wanted, cpu)
+        torch.testing.assert_close(part, (images[wanted], tokens[wanted]))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"keep_rate": 0.0}, "keep_rate"),
+        ({"learned_scale": True, "growth": Growth()}, "learned_scale"),
+        ({"components": 2}, "components"),
+        ({"components": 2, "similarity": "cosine", "batch_size": 7}, "components"),
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused(change, named):
+    with pytest.raises(InputError, match=named):
+        replace(CONFIG, **change)
