@@ -71,6 +71,15 @@ def test_the_loss_curve_does_not_depend_on_how_the_work_is_spread(one, tmp_path,
             assert_same_curve(tmp_path / f"{parallel}-{mode}", one)
 
 
+@pytest.mark.distributed
+def test_what_the_loss_carries_does_not_depend_on_it_either(tmp_path):
+    work(tmp_path, 1, "carrying@one:ddp:plain")
+    work(tmp_path, 2, "carrying@ddp:ddp:all", "carrying@fsdp:fsdp:plain")
+    for parallel in ("ddp", "fsdp"):
+        assert_same_curve(tmp_path / parallel, tmp_path / "one")
+    assert read_metrics(tmp_path / "one" / METRICS)[-1]["keep_price"] > 0
+
+
 @pytest.mark.slow
 def test_compiled_towers_compute_the_same(one, tmp_path):
     # The compiler warns of itself.

@@ -124,34 +124,40 @@ def loss_job(folder):
     scale = torch.tensor(1.7, dtype=torch.float64, device=DEVICE)
     image, text, opened, hard = (part.to(DEVICE) for part in (image, text, opened, hard))
     worst = 0.0
+    ways = [
+        {"similarity": similarity, "negatives": negatives}
+        for similarity in ("cosine", "distance", "likelihood_ratio")
+        for negatives in ("modular", "own")
+    ]
+    ways += [{"mask_text": True, "negatives": negatives} for negatives in ("modular", "own")]
     for mask in (opened, hard):
-        for similarity in ("cosine", "distance", "likelihood_ratio"):
+        for how in ways:
             whole = [part.clone().requires_grad_() for part in (image, text, mask, scale)]
-            expected = modular_contrastive_loss(*whole, similarity=similarity)
+            expected = modular_contrastive_loss(*whole, **how)
             expected.backward()
             rows = own_rows(8)
             for chunk_size in (None, 1, 3):
                 own = [part[rows].clone().requires_grad_() for part in (image, text, mask)]
                 own.append(scale.clone().requires_grad_())
-                share = distributed_contrastive_loss(
-                    *own, similarity=similarity, chunk_size=chunk_size
-                )
+                share = distributed_contrastive_loss(*own, chunk_size=chunk_size, **how)
                 share.backward()
                 found = [mean_over_ranks(share.detach().clone()), mean_over_ranks(own[3].grad)]
                 found += [part.grad / ranks() for part in own[:3]]
                 wanted = [expected.detach(), whole[3].grad, *(w.grad[rows] for w in whole[:3])]
                 for one, other in zip(found, wanted, strict=True):
-                    worst = max(worst, (one - other).abs().max().item())
+                    # Under an empty mask a gradient is as large as 1 / EPSILON.
+                    size = max(1.0, other.abs().max().item())
+                    worst = max(worst, (one - other).abs().max().item() / size)
     write(folder, worst)
 
 
-def curve_job(folder, parallel, mode):
+def curve_job(folder, parallel, mode, config=CONFIG):
     execution = ExecutionConfig(parallel=parallel, **MODES[mode])
     validation = Validation(source=source(seed=5), size=32, rows_at_a_time=5)
     model = train(
         fresh(),
         source(),
-        CONFIG,
+        config,
         folder,
         execution=execution,
         optimiser=OPTIMISER,
@@ -162,6 +168,12 @@ def curve_job(folder, parallel, mode):
     images, tokens = source(seed=9).batch(0, 4, DEVICE)
     code = model.embed(images, tokens)
     write(folder, [part.double().sum().item() for part in code])
+
+
+def carrying_job(folder, parallel, mode):
+    """A curve whose loss carries a temperature and a dual variable."""
+    config = replace(CONFIG, negatives="own", keep_rate=0.2, learned_scale=True)
+    curve_job(folder, parallel, mode, config)
 
 
 def dying_job(folder, parallel):
@@ -243,6 +255,7 @@ def write(folder, value):
 JOBS = {
     "loss": loss_job,
     "curve": curve_job,
+    "carrying": carrying_job,
     "dying": dying_job,
     "continuing": continuing_job,
     "preempted": preempted_job,
