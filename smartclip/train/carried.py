@@ -16,9 +16,9 @@ from smartclip.model import SmartCLIP
 from smartclip.temperature import Temperature
 from smartclip.train.config import TrainConfig
 
-# Per coordinate too many and step: a few hundred steps reach the price of a coordinate, about 1.
-RATE = 2e-3
-DAMPING = 0.1
+# Per coordinate too many and step: a hundred steps reach the price of a coordinate, about 1.
+RATE = 1e-2
+DAMPING = 0.3
 
 
 class Carried(nn.Module):
