@@ -60,22 +60,28 @@ class MaskNetwork(nn.Module):
         self, states: Float[Tensor, "B L W"], padding: Bool[Tensor, "B L"] | None = None
     ) -> Float[Tensor, "B D"]:
         states = states.detach()
-        states = states + self._attend(self.attention_norm(states), padding)
+        if states.shape[1] == 1 and padding is None:
+            return self.score(self._only_token(states.squeeze(1)))
+        normed = self.attention_norm(states)
+        attended, _ = self.attention(
+            normed, normed, normed, key_padding_mask=padding, need_weights=False
+        )
+        states = states + attended
         states = states + self.feedforward(states)
         weights = self.pooling_score(states).squeeze(-1)
         if padding is not None:
             weights = weights.masked_fill(padding, -torch.inf)
         return self.score((weights.softmax(1).unsqueeze(-1) * states).sum(1))
 
-    def _attend(self, states: Tensor, padding: Tensor | None) -> Tensor:
+    def _only_token(self, state: Float[Tensor, "B W"]) -> Float[Tensor, "B W"]:
+        """The same for captions of one token, which has nothing to choose from.
+
+        Its weight is 1 in the attention, whatever query and key say, and 1 in the pooling.
+        """
         attention = self.attention
-        if states.shape[1] > 1 or padding is not None:
-            return attention(states, states, states, key_padding_mask=padding, need_weights=False)[
-                0
-            ]
-        # One token has nothing to choose from: its weight is 1, whatever query and key say.
-        width = attention.embed_dim
-        weight, bias = attention.in_proj_weight, attention.in_proj_bias
-        return attention.out_proj(
-            F.linear(states, weight.narrow(0, 2 * width, width), bias.narrow(0, 2 * width, width))
-        )
+        value = slice(2 * attention.embed_dim, None)
+        weight, bias = attention.in_proj_weight[value], attention.in_proj_bias[value]
+        state = state + attention.out_proj(F.linear(self.attention_norm(state), weight, bias))
+        state = state + self.feedforward(state)
+        # A softmax over one score: its parameters stay in the graph, as DDP asks.
+        return self.pooling_score(state).softmax(1) * state

@@ -65,7 +65,7 @@ class WorldSource:
         steps_at_once: batches drawn together.
     """
 
-    def __init__(self, world: World, *, seed: int, steps_at_once: int = 32) -> None:
+    def __init__(self, world: World, *, seed: int, steps_at_once: int = 8) -> None:
         self.world = world
         self.seed = seed
         self.steps_at_once = steps_at_once
