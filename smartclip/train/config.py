@@ -3,7 +3,8 @@
 0. *Align*, up to `align_until`: every coordinate is open, as in plain CLIP. Towers of images and
    words need it to find each other at all; towers of vectors do not.
 1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
-   With a `Growth` the precision starts low and rises, and then stands behind a noisy channel.
+   With a `Growth` the precision of a noisy channel starts low and rises, and coordinates are kept
+   apart by decorrelation.
 2. *Prune*, up to `prune_until`: `budget` is charged to the gates that all captions share, and
    ramps up. Whole coordinates go, first those that repeat others (C5).
 3. *Thin*, to the end of `steps`: `sparsity` is charged to the gates of single captions too (C4).

@@ -29,7 +29,7 @@ from theory.errors import InputError
 
 # What the runs of an ensemble may differ in: their seeds, and weights of terms of the loss.
 FREE = ("seed", "sparsity", "budget", "logit_scale", "refine_logit_scale", "refine_alignment")
-WEIGHTS = ("logit_scale", "alignment", "sparsity", "budget")
+WEIGHTS = ("logit_scale", "alignment", "decorrelation", "sparsity", "budget")
 # A batched product over few runs stays in the cache of a CPU. A GPU takes all that fit.
 RUNS_AT_ONCE_ON_CPU = 8
 
@@ -138,7 +138,11 @@ class Ensemble:
         weights = torch.tensor(
             [[getattr(one, name) for name in WEIGHTS] for one in prices], dtype=self.dtype
         ).to(self.device, non_blocking=True)
-        aligned = any(one.alignment for one in prices)
+        idle = {
+            name: 0.0
+            for name in ("alignment", "decorrelation")
+            if not any(getattr(one, name) for one in prices)
+        }
 
         def loss(
             parameters: dict[str, Tensor],
@@ -149,7 +153,7 @@ class Ensemble:
             drawn: dict[str, Tensor],
         ) -> tuple[Tensor, ...]:
             own = prices[0]._replace(**dict(zip(WEIGHTS, weights.unbind(), strict=True)))
-            own = own if aligned else own._replace(alignment=0.0)
+            own = own._replace(**idle)
             gates = None if own.refining else GateNoise(drawn.get("caption"), drawn.get("shared"))
             inputs = (images, tokens, own, Noise(gates, drawn.get("channel")))
             return functional_call(self.loss, (parameters, buffers), inputs)

@@ -1,17 +1,21 @@
 """How a code grows before it is pruned: explore at low precision, specialise, settle.
 
-    minimise  L_modular(s)  +  alignment * E |m (z^_I - z^_T)|^2,     s from 1/2 upwards.
+    minimise  L_modular(s)  +  alignment * E |m (z^_I - z^_T)|^2  +  decorrelation * R(z^_I),
 
-A caption opens a coordinate that it predicts with residual variance r while the likelihood ratio
-gains, 1/2 + log(2 s)/2 > s r for unit variance. At high precision s every coordinate is at first a
-mixture that no caption predicts well, so gates close before content has formed, and whole concepts
-go missing. At s = 1/2 a coordinate that a caption knows nothing about costs nothing (z^_T = 0):
-gates stay open and contents form. As s rises, a coordinate survives in a caption only if the
-caption knows nearly all of it (C3), and mixtures fall apart into concepts.
+with Gaussian noise of variance 1/(2 s) on z^_I: the channel whose likelihood ratio the similarity
+is. Without it the scale of z^_T is free, and two coordinates can carry the precision of ten.
 
-While it settles, Gaussian noise of variance 1/(2 s) is added to z^_I: the channel whose likelihood
-ratio the similarity is. Without it the scale of a code is free and two coordinates can carry the
-precision of ten (SmartCLIP leaves this open; derived and tried here).
+* *Explore* at s = 1/2. A caption opens a coordinate that it predicts with residual variance r while
+  the likelihood ratio gains, 1/2 + log(2 s)/2 > s r for unit variance. At high precision every
+  coordinate is at first a mixture that no caption predicts well, so gates close before content has
+  formed. At s = 1/2 a coordinate that a caption knows nothing about costs nothing (z^_T = 0): gates
+  stay open. Decorrelation gives rare concepts their place (see `smartclip.decorrelation`).
+* *Specialise.* As s rises, a coordinate survives in a caption only if the caption knows nearly all
+  of it (C3), and mixtures fall apart into concepts.
+* *Settle* at `TrainConfig.logit_scale`, with little decorrelation left, since dependent concepts
+  have correlated codes. Without any, rare concepts lose coordinates again to common ones.
+
+SmartCLIP leaves this open; derived and tried here.
 """
 
 from dataclasses import dataclass
@@ -30,6 +34,8 @@ class Growth:
         specialise_logit_scale: s at the end of specialising, reached geometrically.
         alignment: weight of E |m (z^_I - z^_T)|^2 at the end of specialising, reached linearly.
         settled_alignment: the same weight while settling.
+        decorrelation: weight of R(z^_I) while exploring and specialising.
+        settled_decorrelation: the same weight while settling.
     """
 
     specialise_from: float = 0.25
@@ -38,6 +44,8 @@ class Growth:
     specialise_logit_scale: float = 8.0
     alignment: float = 0.5
     settled_alignment: float = 0.2
+    decorrelation: float = 1.0
+    settled_decorrelation: float = 0.05
 
     def __post_init__(self) -> None:
         rules = {
@@ -49,6 +57,8 @@ class Growth:
             "specialise_logit_scale": (self.specialise_logit_scale > 0, "positive"),
             "alignment": (self.alignment >= 0, "0 or more"),
             "settled_alignment": (self.settled_alignment >= 0, "0 or more"),
+            "decorrelation": (self.decorrelation >= 0, "0 or more"),
+            "settled_decorrelation": (self.settled_decorrelation >= 0, "0 or more"),
         }
         for name, (holds, rule) in rules.items():
             if not holds:

@@ -1,11 +1,11 @@
 """The loss of one step: modular alignment + sparsest masks + tightest budget.
 
     minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|
-                         +  alignment * E |m (z^_I - z^_T)|^2,          m^(t) = g * b(t),
+                         +  alignment * E |m (z^_I - z^_T)|^2  +  decorrelation * R(z^_I),
 
-where the budget moves only the shared gates g (see `smartclip.masks`). With a keep rate asked for,
-the price of b is the multiplier of that constraint instead. Which prices count at which step is in
-`smartclip.train.schedule`, and why in `smartclip.train.config`.
+m^(t) = g * b(t), where the budget moves only the shared gates g (see `smartclip.masks`). With a
+keep rate asked for, the price of b is the multiplier of that constraint instead. Which prices count
+at which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from smartclip.decorrelation import decorrelation as cross_talk
 from smartclip.long_caption import long_caption_loss
 from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
 from smartclip.train.carried import constraint_of, scale_as_number, scale_of
@@ -23,10 +24,11 @@ from smartclip.train.ranks import mean_over_ranks, own_part
 from smartclip.train.schedule import (
     aligning,
     alignment,
+    decorrelation,
+    growing,
     logit_scale,
     pruning,
     refining,
-    settling,
     thinning,
 )
 
@@ -51,10 +53,11 @@ class Prices(NamedTuple):
 
     aligning: bool
     refining: bool
-    settling: bool
+    growing: bool
     constrained: bool
     logit_scale: float | Float[Tensor, ""]
     alignment: float | Float[Tensor, ""]
+    decorrelation: float | Float[Tensor, ""]
     sparsity: float | Float[Tensor, ""]
     budget: float | Float[Tensor, ""]
 
@@ -64,10 +67,11 @@ class Prices(NamedTuple):
         return cls(
             aligning=aligning(step, config),
             refining=refining(step, config),
-            settling=settling(step, config),
+            growing=growing(step, config),
             constrained=config.keep_rate is not None and thinning(step, config) > 0,
             logit_scale=logit_scale(step, config),
             alignment=alignment(step, config),
+            decorrelation=decorrelation(step, config),
             sparsity=0.0 if config.keep_rate else config.sparsity * thinning(step, config),
             budget=config.budget * pruning(step, config),
         )
@@ -86,7 +90,7 @@ def draw_noise(
     """What a step needs of randomness, for logits of this shape."""
     gates = None if prices.refining else model.gate_noise(mask_logits, generator)
     channel = None
-    if prices.settling:
+    if prices.growing:
         like = {"dtype": mask_logits.dtype, "device": mask_logits.device}
         channel = torch.randn(mask_logits.shape, generator=generator, **like)
     return Noise(gates, channel)
@@ -150,9 +154,11 @@ def priced_loss(
         chunk_size=chunk_size,
     )
     loss, size = contrastive, None
-    if not isinstance(prices.alignment, float) or prices.alignment:
+    if _counts(prices.alignment):
         gap = mask * (embeddings.image - embeddings.text).square()
         loss = loss + prices.alignment * gap.sum(1).mean()
+    if _counts(prices.decorrelation):
+        loss = loss + prices.decorrelation * cross_talk(embeddings.image)
     if masks_learn:
         opened = embeddings.open_probability
         loss = loss + prices.sparsity * opened.sum(1).mean()
@@ -163,6 +169,11 @@ def priced_loss(
             loss = loss + constraint(size)
             size = size.detach()
     return Terms(loss, contrastive, mask, size)
+
+
+def _counts(weight: float | Float[Tensor, ""]) -> bool:
+    """A number may say that its term is not needed; a tensor is not looked into."""
+    return not isinstance(weight, float) or weight > 0
 
 
 def _of_two_captions(

@@ -79,13 +79,16 @@ def logit_scale(step: int, config: TrainConfig) -> float:
     return first * (last / first) ** _specialised(step, config.steps, growth)
 
 
+def growing(step: int, config: TrainConfig) -> bool:
+    """Whether z^_I passes a noisy channel at this step; never without a `Growth`."""
+    return config.growth is not None and not refining(step, config)
+
+
 def settling(step: int, config: TrainConfig) -> bool:
-    """Whether the code settles behind a noisy channel at this step; never without a `Growth`."""
+    """Whether a growing code has its concepts, and settles; never without a `Growth`."""
     growth = config.growth
     return (
-        growth is not None
-        and not refining(step, config)
-        and step >= growth.settle_from * config.steps
+        growth is not None and growing(step, config) and step >= growth.settle_from * config.steps
     )
 
 
@@ -99,6 +102,14 @@ def alignment(step: int, config: TrainConfig) -> float:
     if settling(step, config):
         return growth.settled_alignment
     return growth.alignment * _specialised(step, config.steps, growth)
+
+
+def decorrelation(step: int, config: TrainConfig) -> float:
+    """Weight of R(z^_I) at this step."""
+    growth = config.growth
+    if growth is None or not growing(step, config):
+        return 0.0
+    return growth.settled_decorrelation if settling(step, config) else growth.decorrelation
 
 
 def _specialised(step: int, steps: int, growth: Growth) -> float:

@@ -12,7 +12,7 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
 from smartclip.train.loop import train
 from smartclip.train.losses import through_channel
-from smartclip.train.schedule import alignment, logit_scale, settling
+from smartclip.train.schedule import alignment, decorrelation, growing, logit_scale, settling
 from smartclip.train.source import WorldSource
 from theory import CaptionFamily
 from theory.errors import InputError
@@ -41,9 +41,16 @@ def test_precision_rises_while_specialising_and_alignment_with_it():
     assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (4.0, 0.2)
 
 
-def test_the_channel_is_noisy_only_while_settling():
+def test_the_channel_is_noisy_until_masks_stand_and_the_code_settles_in_its_second_half():
+    assert [growing(step, CONFIG) for step in (0, 20, 39, 40)] == [True, True, True, False]
     assert [settling(step, CONFIG) for step in (19, 20, 39, 40)] == [False, True, True, False]
-    assert not any(settling(step, replace(CONFIG, growth=None)) for step in range(48))
+    plain = replace(CONFIG, growth=None)
+    assert not any(growing(step, plain) or settling(step, plain) for step in range(48))
+
+
+def test_decorrelation_falls_when_the_code_settles_and_ends_when_masks_stand():
+    assert [decorrelation(step, CONFIG) for step in (0, 19, 20, 39, 40)] == [1, 1, 0.05, 0.05, 0]
+    assert decorrelation(0, replace(CONFIG, growth=None)) == 0
 
 
 def test_without_growth_nothing_changes_before_refining():
