@@ -89,8 +89,12 @@ class GaussianKernel:
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "n fitted"]:
-        """K in the precision of the distances."""
-        return self.distances.mul(-self.gamma).exp_()
+        """K in the precision of the distances, with entries no smaller than exp(-30) = 1e-13.
+
+        Entries and products of entries below 1e-38 would be denormal numbers, on which some
+        processors are a hundred times slower; no score sees 1e-13.
+        """
+        return self.distances.mul(-self.gamma).clamp_min_(-30).exp_()
 
     @cached_property
     def _factor(self) -> Float[Tensor, "n m"] | None:
