@@ -149,8 +149,10 @@ def _in_parts(
 ) -> Float[Tensor, "n alphas targets"]:
     """features(rows) w, in the precision of w: its entries are large and cancel for small alpha."""
     w = weights.flatten(1)
-    parts = [features(part).to(w.dtype) @ w for part in rows.split(ROWS)]
-    return torch.cat(parts).unflatten(1, weights.shape[1:])
+    found = w.new_empty(len(rows), w.shape[1])
+    for part, place in zip(rows.split(ROWS), found.split(ROWS), strict=True):
+        torch.mm(features(part).to(w.dtype), w, out=place)
+    return found.unflatten(1, weights.shape[1:])
 
 
 def _low_rank(
