@@ -103,6 +103,7 @@ def test_scores_against_the_closed_form_of_a_leak() -> None:
     row = next(row for row in recovery.blocks if row.block == {"a", "b"})
     assert row.purity.coordinates == pytest.approx((1, 1, 0.5), abs=0.03)
     assert row.completeness.coordinates == pytest.approx((1, 1, 0.5), abs=0.03)
+    assert row.purity.lines == pytest.approx((1, 1, 0.5), abs=0.03)
     assert row.purity.linear == pytest.approx(5 / 6, abs=0.02)
     low, high = row.purity.interval
     assert low < row.purity.average < high
@@ -145,6 +146,7 @@ def test_every_form_of_the_answer_is_plain() -> None:
     assert recovery.verdict in html
     assert html.count("<tr>") == len(recovery.blocks) + 1
     scores = recovery.scores()
+    assert {"coordinate", "r2", "linear", "floor"} < set(scores.columns)
     assert len(scores[scores.direction == "purity"]) == sum(
         len(row.coordinates) for row in recovery.blocks
     )
