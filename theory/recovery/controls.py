@@ -8,6 +8,7 @@ masks.
 
 # pyright: basic
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -150,17 +151,25 @@ def _matching(found: Recovery, wanted: BlockScore) -> BlockScore:
 
 
 def comparison(recoveries: dict[Control, Recovery]) -> pd.DataFrame:
-    """One row a control: share of promised blocks recovered, mean scores, open coordinates."""
+    """One row a control: share of promised blocks recovered, mean scores, open coordinates.
+
+    A mean is over the scores that are defined, and NaN without any.
+    """
     rows = {}
     for name, recovery in recoveries.items():
         promised = [row for row in recovery.blocks if row.promised]
         rows[name] = {
             "recovered": np.mean([row.verdict is Verdict.IDENTIFIED for row in promised]),
-            "completeness": np.nanmean([row.completeness.average for row in promised]),
-            "purity": np.nanmean([row.purity.average for row in promised]),
+            "completeness": _mean([row.completeness.average for row in promised]),
+            "purity": _mean([row.purity.average for row in promised]),
             "coordinates": np.mean([len(r.coordinates) for r in promised if r.kind == "caption"]),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _mean(scores: list[float]) -> float:
+    known = [score for score in scores if not math.isnan(score)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _oracle(z: Tensor, zhat: Tensor, family: CaptionFamily) -> Bool[np.ndarray, "captions D"]:

@@ -57,13 +57,19 @@ class Grid(Regression):
         """(gamma, alpha) with the best mean R2 over the folds, for each target.
 
         Raises:
-            InputError: more rows than `most_rows`.
+            InputError: fewer rows than two a fold, or more than `most_rows`.
 
         >>> x = torch.randn(90, 1, generator=torch.Generator().manual_seed(0)).double()
         >>> Grid().search(x, torch.cat([torch.sin(9 * x), x], 1))
         [(100.0, 0.01), (0.01, 0.001)]
         """
         self._check(x)
+        if len(x) < 2 * self.folds:
+            raise InputError(
+                f"{len(x)} rows for {self.folds} folds",
+                rule="each fold scores 2 or more rows",
+                fix=f"give {2 * self.folds} rows or more",
+            )
         score = x.new_zeros(len(self.gammas), len(self.alphas), y.shape[1])
         rows = torch.arange(len(x), device=x.device)
         for asked in rows.tensor_split(self.folds):

@@ -87,8 +87,10 @@ def test_no_tensor_pairs_all_rows_to_predict_with_all_rows_to_fit(landmarks: int
     assert largest.entries <= max(300 * 300, 300 * ROWS, 4 * len(x))
 
 
-def test_too_many_rows_are_refused_before_anything_is_made() -> None:
+def test_too_many_and_too_few_rows_are_refused() -> None:
     x, y = plain(200, 1)
+    with pytest.raises(InputError, match="5 rows for 3 folds"):
+        Grid().search(x[:5], y[:5])
     grid = Grid(most_rows=199)
     with pytest.raises(InputError, match=r"fitted on 200 rows.*at most 199.*Ridge\(\)"):
         grid.search(x, y)

@@ -8,8 +8,9 @@ import torch
 
 from theory.captions import CaptionFamily
 from theory.errors import InputError
-from theory.recovery import Ridge, Verdict, block_recovery
+from theory.recovery import Grid, Probe, Ridge, Verdict, block_recovery
 from theory.recovery.encoders import known_encoders
+from theory.recovery.inputs import Regression
 from theory.recovery.recovery import Recovery
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["a", "c"], ["d"]], sizes={"a": 2})
@@ -195,6 +196,26 @@ def test_constant_code_and_constant_latents_have_an_answer() -> None:
     still = next(row for row in measured(z, latents(500)).blocks if row.block == {"d"})
     assert np.isnan(still.completeness.average)
     assert still.verdict is Verdict.MISSED
+
+
+@pytest.mark.parametrize("regression", [Grid(), Probe(width=8, steps=10)])
+def test_odd_inputs_have_an_answer_by_every_regression(regression: Regression) -> None:
+    z = latents(40)
+    still = z.copy()
+    still[:, 4] = 2.0
+    wide, masks = np.tile(z, (1, 20)), FAMILY.dimension_masks
+    for latent, code, opened in (
+        (still, z, masks),
+        (z, still, masks),
+        (z, wide, np.tile(masks, (1, 20))),
+        (z, z, 0 * masks),
+    ):
+        recovery = measured(latent, code, masks=opened, regression=regression, resamples=0)
+        json.dumps(recovery.to_dict(), allow_nan=False)
+        for row in recovery.blocks:
+            undefined = np.isnan(row.completeness.coordinates).sum()
+            assert undefined == (latent is still and "d" in row.block)
+    assert {row.verdict for row in recovery.blocks if row.promised} == {Verdict.MISSED}
 
 
 @pytest.mark.parametrize(
