@@ -22,6 +22,7 @@ from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
+from theory.errors import InputError
 from theory.recovery.ridge import JITTER
 
 CERTIFIED = 0.5
@@ -61,6 +62,9 @@ class GaussianKernel:
             y: targets there.
             new: rows to predict.
             alphas: penalties, as scikit-learn's `KernelRidge` counts them.
+
+        Raises:
+            InputError: a penalty of 0, or too small for the kernel.
         """
         found = y.new_empty(len(new), len(alphas), y.shape[1])
         left = list(range(len(alphas)))
@@ -169,34 +173,41 @@ def _low_rank(
 def _direct(
     kernel: Float[Tensor, "n n"], y: Float[Tensor, "n targets"], alpha: float
 ) -> Float[Tensor, "n targets"]:
-    """(K + alpha I)^-1 y by Cholesky, in float64 where rounding makes K + alpha I indefinite.
+    """(K + alpha I)^-1 y by Cholesky, in float64 where float32 makes K + alpha I indefinite.
 
-    On the CPU by SciPy's LAPACK, which is about twice as fast as torch's and factors in place: one
-    triangle of K is lost, the other still holds it. Transposed, a matrix in C order is one in
-    LAPACK's order.
+    A factor may overwrite one triangle of K; the second try reads the other one.
     """
-    kernel.diagonal().fill_(1 + alpha)
-    if kernel.device.type != "cpu":
-        root, failed = torch.linalg.cholesky_ex(kernel)
-        if int(failed):
-            root = torch.linalg.cholesky(kernel.double())
-        return torch.cholesky_solve(y.to(root.dtype), root).to(y.dtype)
-    lower, failed = True, _factor(kernel, lower=True)
-    if failed:
-        kernel = kernel.double()
+    for precision, lower in ((kernel.dtype, True), (torch.float64, False)):
+        kernel = kernel.to(precision)
         kernel.diagonal().fill_(1 + alpha)
-        lower, failed = False, _factor(kernel, lower=False)
-    assert not failed, "1 + alpha on the diagonal is positive definite in float64"
-    (potrs,) = get_lapack_funcs(("potrs",), (kernel.numpy(),))
-    found, _ = potrs(kernel.numpy().T, y.to(kernel.dtype).numpy(), lower=lower)
+        found = _cholesky_solution(kernel, y, lower=lower)
+        if found is not None:
+            return found
+    raise InputError(
+        f"the penalty is {alpha:g}",
+        rule="the kernel plus the penalty on its diagonal is positive definite in float64",
+        fix="give a larger penalty, such as 0.001",
+    )
+
+
+def _cholesky_solution(
+    matrix: Float[Tensor, "n n"], y: Float[Tensor, "n targets"], *, lower: bool
+) -> Float[Tensor, "n targets"] | None:
+    """A^-1 y; None if A is indefinite.
+
+    On the CPU by SciPy's LAPACK, which factors in place and about twice as fast as torch does.
+    Transposed, a matrix in C order is one in LAPACK's order.
+    """
+    right = y.to(matrix.dtype)
+    if matrix.device.type != "cpu":
+        root, failed = torch.linalg.cholesky_ex(matrix)
+        return None if int(failed) else torch.cholesky_solve(right, root).to(y.dtype)
+    factor, solve = get_lapack_funcs(("potrf", "potrs"), (matrix.numpy(),))
+    root, failed = factor(matrix.numpy().T, lower=lower, clean=False, overwrite_a=True)
+    if failed:
+        return None
+    found, _ = solve(root, right.numpy(), lower=lower)
     return torch.from_numpy(found).to(y.dtype)
-
-
-def _factor(matrix: Float[Tensor, "n n"], *, lower: bool) -> bool:
-    """Put the Cholesky factor into one triangle of the matrix; tell whether that failed."""
-    (potrf,) = get_lapack_funcs(("potrf",), (matrix.numpy(),))
-    _, failed = potrf(matrix.numpy().T, lower=lower, clean=False, overwrite_a=True)
-    return failed != 0
 
 
 def _conjugate_gradients(

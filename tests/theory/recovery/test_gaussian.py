@@ -6,6 +6,7 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
+from theory.errors import InputError
 from theory.recovery.gaussian import GaussianKernel, _direct, gaussian
 
 
@@ -42,3 +43,23 @@ def test_entries_are_those_of_scikit_learn_and_none_is_denormal() -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert wanted.min() < 1e-300
     assert float(found.min()) >= 9e-14
+
+
+def test_a_penalty_of_nothing_on_repeated_rows_is_refused() -> None:
+    x = torch.zeros(8, 2, dtype=torch.float64)
+    kernel = GaussianKernel(gamma=0.1, landmarks=0, precision=torch.float64)
+    with pytest.raises(InputError, match="the penalty is 0"):
+        kernel.predict(x, x, x, (0.0,))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("columns", "gamma"), [(1, 0.2), (2, 4.0), (6, 0.2), (6, 100.0)])
+def test_on_a_gpu_it_says_the_same(columns: int, gamma: float, precision: torch.dtype) -> None:
+    x = torch.randn(400, columns, generator=torch.Generator().manual_seed(0)).double()
+    y = torch.sin(2 * x[:, :1])
+    kernel = GaussianKernel(gamma=gamma, landmarks=100, precision=precision)
+    here = kernel.predict(x[100:], y[100:], x[:100], (1.0, 0.001))
+    there = kernel.predict(*(part.cuda() for part in (x[100:], y[100:], x[:100])), (1.0, 0.001))
+    tolerance = 5e-3 if precision is torch.float32 else 1e-6
+    torch.testing.assert_close(there.cpu(), here, atol=tolerance, rtol=0)

@@ -236,3 +236,18 @@ def test_bad_input_is_one_clear_error(change: dict[str, object], message: str) -
     given = {"z": latents(100), "zhat": latents(100)} | change
     with pytest.raises(InputError, match=message):
         measured(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("regression", [Ridge(), Grid(), Probe(steps=200)])
+def test_on_a_gpu_it_says_the_same(regression: Regression) -> None:
+    z = torch.from_numpy(latents(600))
+    known = {"family": FAMILY, "masks": FAMILY.dimension_masks, "regression": regression}
+    here = block_recovery(z, torch.tanh(z), **known)
+    there = block_recovery(z.cuda(), torch.tanh(z).cuda(), **known)
+    for row, other in zip(here.blocks, there.blocks, strict=True):
+        assert other.verdict is row.verdict
+        assert other.completeness.coordinates == pytest.approx(
+            row.completeness.coordinates, abs=5e-3
+        )
+        assert other.purity.coordinates == pytest.approx(row.purity.coordinates, abs=5e-3)
