@@ -235,8 +235,9 @@ def ordering(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     for name in names:
         record: dict[str, object] = {"metric": name}
         for law in ("independent", "dependent"):
-            chosen = codes[codes["latents"] == law]
-            area = roc_auc_score(chosen["true"].to_numpy(bool), chosen[name].to_numpy(float))
+            chosen = codes["latents"].to_numpy() == law
+            kept, scores = codes["true"].to_numpy(bool), codes[name].to_numpy(float)
+            area = roc_auc_score(kept[chosen], scores[chosen])
             record[f"AUC, {law}"] = f"{float(area):.3f}"
         found.append(record)
     return pd.DataFrame(found)
@@ -245,14 +246,15 @@ def ordering(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def by_encoder(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Mean and range of each metric over the families of an encoder."""
     found: list[dict[str, object]] = []
-    for encoder in codes["encoder"].drop_duplicates():
-        chosen = codes[codes["encoder"] == encoder]
+    for encoder in dict.fromkeys(codes["encoder"].tolist()):
+        chosen = codes["encoder"].to_numpy() == encoder
+        kept = codes["true"].to_numpy(bool)[chosen]
         record: dict[str, object] = {
             "encoder": encoder,
-            "keep their promise": f"{int(chosen['true'].sum())} of {len(chosen)}",
+            "keep their promise": f"{kept.sum()} of {len(kept)}",
         }
         for name in names:
-            scores = chosen[name].to_numpy(float)
+            scores = codes[name].to_numpy(float)[chosen]
             record[name] = f"{scores.mean():.2f} ({scores.min():.2f} to {scores.max():.2f})"
         found.append(record)
     return pd.DataFrame(found)
@@ -373,8 +375,8 @@ def main(families: int = 1000, write: Path | None = None) -> None:
     ]
     faint = power_section(power(FAINT, 0.0), power(FAINT, STRONG))
     seconds = time.perf_counter() - started
-    tables = (pd.DataFrame(rows) for rows in (measured, codes, extreme))
-    page = report(*tables, faint, families, seconds)
+    rows, scores, near = map(pd.DataFrame, (measured, codes, extreme))
+    page = report(rows, scores, near, faint, families, seconds)
     if write is None:
         print(page)
         return
