@@ -13,6 +13,7 @@ says little. Coordinates of the code are compared by rank, so that bending one c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,13 @@ class FoldTest:
         return pd.DataFrame(
             [{name: getattr(row, name) for name in names} for row in self.blocks], columns=names
         )
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Plain JSON types, one entry a block."""
+        return [
+            row | {"block": sorted(map(str, row["block"])), "witness": list(row["witness"])}
+            for row in self.table().to_dict("records")
+        ]
 
     def _repr_html_(self) -> str:
         return self.table().to_html(float_format=lambda value: f"{value:.4f}")
