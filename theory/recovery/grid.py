@@ -61,7 +61,7 @@ class Grid(Regression):
 
         >>> x = torch.randn(90, 1, generator=torch.Generator().manual_seed(0)).double()
         >>> Grid().search(x, torch.cat([torch.sin(9 * x), x], 1))
-        [(100.0, 0.01), (0.01, 0.001)]
+        [(100.0, 0.001), (0.01, 0.001)]
         """
         self._check(x)
         if len(x) < 2 * self.folds:
