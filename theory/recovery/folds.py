@@ -100,9 +100,9 @@ def fold_test(
     >>> family = CaptionFamily.from_captions([["bear"], ["pen"]])
     >>> z = np.random.default_rng(0).normal(size=(500, 2))
     >>> masks = family.dimension_masks
-    >>> fold_test(z, z**3, family=family, masks=masks).table().folded.max() < 0.01
+    >>> bool(fold_test(z, z**3, family=family, masks=masks).table().folded.max() < 0.01)
     True
-    >>> fold_test(z, abs(z), family=family, masks=masks).table().folded.min() > 0.2
+    >>> bool(fold_test(z, abs(z), family=family, masks=masks).table().folded.min() > 0.2)
     True
     """
     latents, code = as_samples("z", z).cpu().numpy(), as_samples("zhat", zhat).cpu().numpy()
