@@ -19,9 +19,16 @@ from smartclip.evaluate.code import Code, encode
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from theory import Concept, Prediction, predict
-from theory.recovery import Recovery, beside_known, comparison, recovery_under_controls
+from theory.recovery import (
+    Recovery,
+    beside_known,
+    block_recovery,
+    comparison,
+    recovery_under_controls,
+)
+from theory.recovery.folds import FoldTest, fold_test
 from theory.recovery.jacobian import JacobianTest, jacobian_test
-from theory.recovery.swap import Swap, swap_test
+from theory.recovery.swap import Swap, independent_latents, swap_test
 
 # Streams of samples that never meet: training takes its own seed, measurement one far away.
 HELD_OUT_SEED = 1_000_003
@@ -39,6 +46,9 @@ class Verification:
         controls: the same code under masks that cannot be right, or must be.
         swap: how far the code of a block moves when everything else is redrawn.
         jacobian: what each coordinate of the code reads.
+        folds: samples far apart in a block that share its code.
+        independent: the same scores on latents of the same support without dependence between
+            concepts; None where the concepts are independent anyway.
         code: embeddings and masks of the held-out samples.
         folder: where everything is kept.
     """
@@ -49,6 +59,8 @@ class Verification:
     controls: pd.DataFrame
     swap: Swap
     jacobian: JacobianTest
+    folds: FoldTest
+    independent: Recovery | None
     code: Code
     folder: RunFolder
 
@@ -63,6 +75,8 @@ class Verification:
             ],
             "swap": self.swap.to_dict(),
             "jacobian": self.jacobian.to_dict(),
+            "folds": self.folds.to_dict(),
+            "independent": None if self.independent is None else self.independent.to_dict(),
             "masks": self.code.caption_masks.int().tolist(),
             "mask_agreement": self.code.agreement,
         }
@@ -121,6 +135,24 @@ class Verification:
             f"{worst:.1%}."
         )
 
+    @property
+    def fold_words(self) -> str:
+        """The fold test in one sentence."""
+        promised = [row for row in self.folds.blocks if row.promised]
+        worst = max((row.folded for row in promised), default=0.0)
+        return (
+            f"Folds: in the worst of {len(promised)} promised blocks that have coordinates, "
+            f"{worst:.1%} of the samples share their code with one far apart in the block."
+        )
+
+    @property
+    def independent_words(self) -> str:
+        """The verdict on independent latents in one sentence; empty where there is none."""
+        if self.independent is None:
+            return ""
+        verdict = self.independent.verdict
+        return f"On independent latents of the same support: {verdict[0].lower()}{verdict[1:]}"
+
     def _story(self) -> list[str]:
         family, alone = self.prediction.family, self.prediction.alone
         used = int(self.code.caption_masks.any(0).sum())
@@ -140,6 +172,8 @@ class Verification:
             f"held-out samples. On average over coordinates, {reached} of {len(promised)} promised "
             f"blocks reach {bar} in both directions; the verdict asks it of every coordinate.",
             self.swap_words,
+            self.fold_words,
+            *filter(None, [self.independent_words]),
         ]
 
 
@@ -172,6 +206,12 @@ def verify(
 
     z, noise = held_out.latents.cpu(), held_out.image_noise.cpu()
     few = slice(SWAPPED)
+    independent = None
+    if recipe.dependence:
+        free = independent_latents(z, family=world.family, seed=HELD_OUT_SEED)
+        with torch.no_grad():
+            free_code = encode_image(world.render(free, noise))
+        independent = block_recovery(free, free_code, **known)
     done = Verification(
         prediction=prediction,
         recovery=recovery,
@@ -181,6 +221,8 @@ def verify(
         jacobian=jacobian_test(
             encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
         ),
+        folds=fold_test(z[few], code.image[few], **known),
+        independent=independent,
         code=code,
         folder=folder,
     )

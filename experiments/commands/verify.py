@@ -130,4 +130,7 @@ def tell(console: Any, done: "Verification") -> None:
         )
     console.print(controls)
     console.print(done.swap_words)
+    console.print(done.fold_words)
+    if done.independent_words:
+        console.print(done.independent_words)
     console.print(done.recovery.verdict)

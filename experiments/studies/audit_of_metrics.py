@@ -3,7 +3,10 @@
 Families take turns between encoders that keep their promise and spoiled ones, independent and
 dependent latents, few and many samples. A rule is wrong when it calls a block
 recovered that is not (false positive) or does not call recovered a block that is (false negative;
-a verdict of "undecided" counts as one).
+a verdict of "undecided" counts as one). Metrics of the whole code, which have no threshold, are
+judged by how well they order encoders:
+
+    AUC = P(score of one that keeps its promise > score of one that does not), ties by half.
 
     python -m experiments.studies.audit_of_metrics --write docs/recovery_audit.md
 """
@@ -17,12 +20,14 @@ import pandas as pd
 import torch
 import tyro
 from rich.progress import track
+from sklearn.metrics import roc_auc_score
 
 from simulators.storage import write_atomically
 from theory import CaptionFamily, Concept
 from theory.recovery import Verdict, block_recovery
 from theory.recovery.encoders import KnownEncoder, known_encoders, leaking_encoder
-from theory.recovery.recovery import BlockScore
+from theory.recovery.metrics import dci, mask_agreement, mean_correlation
+from theory.recovery.recovery import BlockScore, Recovery
 from theory.recovery.swap import swap_test
 
 FAITHFUL = 5
@@ -65,6 +70,24 @@ def rules(row: BlockScore) -> dict[str, bool]:
     }
 
 
+def whole(
+    recovery: Recovery, z: torch.Tensor, code: torch.Tensor, masks: np.ndarray
+) -> dict[str, object]:
+    """One score of the whole code by each metric; higher is better for all of them."""
+    promised = [row.verdict is Verdict.IDENTIFIED for row in recovery.blocks if row.promised]
+    order = dci(z, code)
+    gates = mask_agreement(torch.from_numpy(masks.astype(float)), recovery.family)
+    return {
+        "promised blocks recovered": sum(promised) / len(promised),
+        "MCC": float(mean_correlation(z, code)),
+        "DCI disentanglement": order.disentanglement,
+        "DCI completeness": order.completeness,
+        "DCI informativeness": order.informativeness,
+        "1 - support error": 1 - gates.support_error,
+        "mask IoU": gates.iou,
+    }
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """One encoder of one family under one condition."""
@@ -75,27 +98,26 @@ class Case:
     rows: int
     seed: int
 
-    def measure(self) -> list[dict[str, object]]:
+    def measure(self) -> tuple[list[dict[str, object]], dict[str, object]]:
+        """What every rule says about every block, and what every metric says about the code."""
         rng = np.random.default_rng(self.seed)
         z = latents(rng, self.rows, self.family.dimension, self.correlation)
+        code = self.encoder.encode(z, seed=self.seed)
         recovery = block_recovery(
-            z,
-            self.encoder.encode(z, seed=self.seed),
-            family=self.family,
-            masks=self.encoder.masks,
-            resamples=0,
+            z, code, family=self.family, masks=self.encoder.masks, resamples=0
         )
-        return [
-            {
-                "encoder": self.encoder.name,
-                "latents": "dependent" if self.correlation else "independent",
-                "samples": self.rows,
-                "true": self.encoder.identifies(row.block, row.coordinates),
-                "undecided": row.verdict is Verdict.UNDECIDED,
-                **rules(row),
-            }
-            for row in recovery.blocks
+        about: dict[str, object] = {
+            "encoder": self.encoder.name,
+            "latents": "dependent" if self.correlation else "independent",
+            "samples": self.rows,
+        }
+        truth = [self.encoder.identifies(row.block, row.coordinates) for row in recovery.blocks]
+        blocks = [
+            about | {"true": true, "undecided": row.verdict is Verdict.UNDECIDED} | dict(rules(row))
+            for row, true in zip(recovery.blocks, truth, strict=True)
         ]
+        kept = all(true for row, true in zip(recovery.blocks, truth, strict=True) if row.promised)
+        return blocks, about | {"true": kept} | whole(recovery, z, code, self.encoder.masks)
 
 
 def cases(families: int, correlation: float) -> list[Case]:
@@ -207,6 +229,37 @@ def rates(rows: pd.DataFrame, by: list[str], names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def ordering(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """AUC of each metric between encoders that keep their promise and those that do not."""
+    found: list[dict[str, object]] = []
+    for name in names:
+        record: dict[str, object] = {"metric": name}
+        for law in ("independent", "dependent"):
+            chosen = codes["latents"].to_numpy() == law
+            kept, scores = codes["true"].to_numpy(bool), codes[name].to_numpy(float)
+            area = roc_auc_score(kept[chosen], scores[chosen])
+            record[f"AUC, {law}"] = f"{float(area):.3f}"
+        found.append(record)
+    return pd.DataFrame(found)
+
+
+def by_encoder(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Mean and range of each metric over the families of an encoder."""
+    found: list[dict[str, object]] = []
+    for encoder in dict.fromkeys(codes["encoder"].tolist()):
+        chosen = codes["encoder"].to_numpy() == encoder
+        kept = codes["true"].to_numpy(bool)[chosen]
+        record: dict[str, object] = {
+            "encoder": encoder,
+            "keep their promise": f"{kept.sum()} of {len(kept)}",
+        }
+        for name in names:
+            scores = codes[name].to_numpy(float)[chosen]
+            record[name] = f"{scores.mean():.2f} ({scores.min():.2f} to {scores.max():.2f})"
+        found.append(record)
+    return pd.DataFrame(found)
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A table for the docs, wrong answers with their share in per cent."""
     shares = {"false negatives": "identified", "false positives": "not identified"}
@@ -222,10 +275,15 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def report(
-    rows: pd.DataFrame, extreme: pd.DataFrame, faint: str, families: int, seconds: float
+    rows: pd.DataFrame,
+    codes: pd.DataFrame,
+    extreme: pd.DataFrame,
+    faint: str,
+    families: int,
+    seconds: float,
 ) -> str:
     """The page for the docs."""
-    names = rules_named(rows)
+    names, metrics = rules_named(rows), rules_named(codes)
     verdict = names[:1]
     return f"""# Do the recovery metrics tell the truth?
 
@@ -262,6 +320,20 @@ Run it again ({seconds / 60:.0f} minutes here, on one core of two that other wor
 
 {markdown(rates(rows, ["encoder"], verdict))}
 
+## Metrics of the whole code
+
+They give one number for all coordinates, so they are judged by the order in which they put
+encoders. AUC is the chance that an encoder which keeps every promise of its captions scores higher
+than one which does not: 1 is a perfect order, 0.5 a coin. MCC and DCI ask that one coordinate holds
+one latent, which no caption promises: a rotation inside a concept lowers them although nothing is
+lost. Mask support and IoU read the masks alone and cannot see what the code holds.
+
+{markdown(ordering(codes, metrics))}
+
+Mean and range over the families of each encoder:
+
+{markdown(by_encoder(codes, metrics))}
+
 ## Near copies
 
 Dependent latents with a correlation of {EXTREME:g}, {len(extreme)} blocks: what dependence does to
@@ -289,20 +361,22 @@ def main(families: int = 1000, write: Path | None = None) -> None:
         write: the page to write; printed if there is none.
     """
     started = time.perf_counter()
-    measured = [
-        row
-        for case in track(cases(families, STRONG), description="auditing")
-        for row in case.measure()
-    ]
+    measured: list[dict[str, object]] = []
+    codes: list[dict[str, object]] = []
+    for case in track(cases(families, STRONG), description="auditing"):
+        blocks, code = case.measure()
+        measured += blocks
+        codes.append(code)
     extreme = [
         row
         for case in track(cases(max(families // 5, 8), EXTREME), description="near copies")
         if case.correlation
-        for row in case.measure()
+        for row in case.measure()[0]
     ]
     faint = power_section(power(FAINT, 0.0), power(FAINT, STRONG))
     seconds = time.perf_counter() - started
-    page = report(pd.DataFrame(measured), pd.DataFrame(extreme), faint, families, seconds)
+    rows, scores, near = map(pd.DataFrame, (measured, codes, extreme))
+    page = report(rows, scores, near, faint, families, seconds)
     if write is None:
         print(page)
         return

@@ -1,5 +1,6 @@
 """A run that is killed and started again; what a verification says of itself."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -106,6 +107,21 @@ def test_the_section_tells_the_verdict(whole: Verification):
     assert "{a, b}" in section.title
     assert all(picture.path.read_bytes().startswith(b"\x89PNG") for picture in section.pictures)
     assert set(section.tables[0][1]["block"]) >= {"a, b", "b, c", "b"}
+
+
+def test_independent_latents_are_measured_where_concepts_depend(
+    whole: Verification, tmp_path: Path
+):
+    assert whole.independent is None
+    assert whole.independent_words == ""
+    recipe = replace(RECIPE, dependence=0.6)
+    done = verify(recipe, tmp_path, device=torch.device("cpu"), quiet=True)
+    assert done.independent is not None
+    assert max(row.completeness.floor for row in done.independent.blocks) < 0.1
+    assert max(row.completeness.floor for row in done.recovery.blocks) > 0.1
+    assert done.independent_words in done.section().steps
+    assert done.fold_words in done.section().steps
+    assert json.loads(json.dumps(done.to_dict()))["independent"] == done.independent.to_dict()
 
 
 def test_nan_in_the_latents_is_refused(whole: Verification):

@@ -13,6 +13,7 @@ says little. Coordinates of the code are compared by rank, so that bending one c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,13 @@ class FoldTest:
             [{name: getattr(row, name) for name in names} for row in self.blocks], columns=names
         )
 
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Plain JSON types, one entry a block."""
+        return [
+            row | {"block": sorted(map(str, row["block"])), "witness": list(row["witness"])}
+            for row in self.table().to_dict("records")
+        ]
+
     def _repr_html_(self) -> str:
         return self.table().to_html(float_format=lambda value: f"{value:.4f}")
 
@@ -92,9 +100,9 @@ def fold_test(
     >>> family = CaptionFamily.from_captions([["bear"], ["pen"]])
     >>> z = np.random.default_rng(0).normal(size=(500, 2))
     >>> masks = family.dimension_masks
-    >>> fold_test(z, z**3, family=family, masks=masks).table().folded.max() < 0.01
+    >>> bool(fold_test(z, z**3, family=family, masks=masks).table().folded.max() < 0.01)
     True
-    >>> fold_test(z, abs(z), family=family, masks=masks).table().folded.min() > 0.2
+    >>> bool(fold_test(z, abs(z), family=family, masks=masks).table().folded.min() > 0.2)
     True
     """
     latents, code = as_samples("z", z).cpu().numpy(), as_samples("zhat", zhat).cpu().numpy()

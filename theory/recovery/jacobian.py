@@ -22,7 +22,7 @@ from theory.concepts import Block, Concept
 from theory.errors import InputError
 from theory.recovery.coordinates import Coordinates, as_masks
 from theory.recovery.lattice_blocks import Kind, lattice_blocks
-from theory.recovery.samples import spread
+from theory.recovery.samples import finite, spread
 from theory.recovery.swap import Encoder, Generator
 
 
@@ -179,7 +179,7 @@ def jacobian_test(
         rank_tolerance: a singular value below this share of the largest one counts as zero.
 
     Raises:
-        InputError: shapes that do not agree, or no derivative.
+        InputError: shapes that do not agree, no derivative, NaN or infinity.
 
     >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
     >>> z = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
@@ -197,7 +197,7 @@ def jacobian_test(
             fix="give the latents and the noise of the same images",
         )
     with torch.no_grad():
-        code = encode(generate(z, noise)).double()
+        code = finite("zhat", encode(generate(z, noise)).double())
     coordinates = Coordinates(
         family=family, masks=as_masks(masks, len(family.captions), code.shape[1])
     )
@@ -205,6 +205,7 @@ def jacobian_test(
     outputs = spread(code)
     outputs = torch.where(outputs > 0, outputs, torch.ones_like(outputs))
     raw = code_jacobian(encode, generate, z[:points], noise[:points]).double()
+    finite("the Jacobian", raw.flatten(1))
     jacobian = raw * inputs / outputs[:, None]
 
     found: list[BlockJacobian] = []

@@ -118,7 +118,7 @@ class Recovery:
         )
 
     def scores(self) -> pd.DataFrame:
-        """One row a coordinate: block, direction, coordinate, r2, floor."""
+        """One row a coordinate: kind, block, direction, coordinate, r2, linear, floor."""
         return pd.DataFrame(
             [
                 {
@@ -127,6 +127,7 @@ class Recovery:
                     "direction": direction,
                     "coordinate": column,
                     "r2": score,
+                    "linear": line,
                     "floor": floor,
                 }
                 for row in self.blocks
@@ -134,11 +135,11 @@ class Recovery:
                     ("completeness", self.family.space.columns(row.block), row.completeness),
                     ("purity", row.coordinates, row.purity),
                 )
-                for column, score, floor in zip(
-                    columns, measured.coordinates, measured.floors, strict=True
+                for column, score, line, floor in zip(
+                    columns, measured.coordinates, measured.lines, measured.floors, strict=True
                 )
             ],
-            columns=["kind", "block", "direction", "coordinate", "r2", "floor"],
+            columns=["kind", "block", "direction", "coordinate", "r2", "linear", "floor"],
         )
 
     @property
@@ -360,10 +361,10 @@ def _scored(
     floors = floor.nonlinear.tolist()
     return Score(
         coordinates=tuple(explained.nonlinear.tolist()),
+        lines=tuple(explained.linear.tolist()),
         floors=tuple(floors),
         hurdles=tuple(map(max, floors, hurdle or floors)),
         ceilings=tuple(ceiling.nonlinear.tolist()),
-        linear=float(explained.linear.nanmean()),
         interval=interval,
     )
 
@@ -407,5 +408,6 @@ def _score(score: Score) -> dict[str, Any]:
         "certainty": _number(score.certainty),
         "interval": [_number(end) for end in score.interval],
         "coordinates": [_number(value) for value in score.coordinates],
+        "linear_coordinates": [_number(value) for value in score.lines],
         "floors": [_number(value) for value in score.floors],
     }

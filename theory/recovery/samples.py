@@ -55,14 +55,23 @@ def as_samples(name: str, values: Samples) -> Float[Tensor, "n columns"]:
         )
     # Apple's GPUs have no float64.
     tensor = (tensor.cpu() if tensor.device.type == "mps" else tensor).to(torch.float64)
-    if not bool(torch.isfinite(tensor).all()):
-        row = int((~torch.isfinite(tensor)).any(1).nonzero()[0, 0])
+    return finite(name, tensor)
+
+
+def finite(name: str, values: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    """`values` as they are.
+
+    Raises:
+        InputError: NaN or infinity.
+    """
+    if not bool(torch.isfinite(values).all()):
+        row = int((~torch.isfinite(values)).any(1).nonzero()[0, 0])
         raise InputError(
             f"{name} holds NaN or infinity, first in row {row}",
             rule="samples are finite",
             fix="mend the encoder, or drop these rows from z and zhat alike",
         )
-    return tensor
+    return values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

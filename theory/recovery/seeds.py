@@ -22,7 +22,8 @@ def over_seeds(recoveries: Sequence[Recovery], *, confidence: float = 0.95) -> p
     and purity the mean with the ends of its interval.
 
     A block whose coordinates differ between seeds is matched by kind and concepts; where one seed
-    lists it several times, its worst row counts.
+    lists it several times, its worst row counts. A score that is not defined in some seed, such as
+    that of a constant concept, is left out of its mean.
 
     Args:
         recoveries: of the same family, one a seed.
@@ -48,7 +49,7 @@ def over_seeds(recoveries: Sequence[Recovery], *, confidence: float = 0.95) -> p
                 "purity": row.purity.average,
             }
             known = worst.setdefault((row.kind, row.block, row.promised), score)
-            known |= {name: min(known[name], value) for name, value in score.items()}
+            known |= {name: _least(known[name], value) for name, value in score.items()}
         for key, score in worst.items():
             found.setdefault(key, []).append(score)
 
@@ -62,11 +63,15 @@ def over_seeds(recoveries: Sequence[Recovery], *, confidence: float = 0.95) -> p
             "as_predicted": statistics.fmean(score["as_predicted"] for score in scores),
         }
         for name in ("completeness", "purity"):
-            values = [score[name] for score in scores]
-            mean, half = statistics.fmean(values), math.nan
+            values = [score[name] for score in scores if not math.isnan(score[name])]
+            mean, half = (statistics.fmean(values) if values else math.nan), math.nan
             if len(values) > 1:
                 quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
                 half = quantile * statistics.stdev(values) / math.sqrt(len(values))
             summary |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
         rows.append(summary)
     return pd.DataFrame(rows)
+
+
+def _least(left: float, right: float) -> float:
+    return right if math.isnan(left) or right < left else left

@@ -24,7 +24,7 @@ from theory.concepts import Block, Concept
 from theory.errors import InputError
 from theory.recovery.coordinates import Coordinates, as_masks
 from theory.recovery.lattice_blocks import Kind, lattice_blocks
-from theory.recovery.samples import spread
+from theory.recovery.samples import finite, spread
 
 Encoder = Callable[[Tensor], Tensor]
 """Images [n, ...] -> zhat [n, D]."""
@@ -143,7 +143,7 @@ def swap_test(
         seed: of the redraws.
 
     Raises:
-        InputError: shapes that do not agree, or fewer than 3 samples.
+        InputError: shapes that do not agree, fewer than 3 samples, NaN or infinity in the code.
 
     >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
     >>> z = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
@@ -167,7 +167,7 @@ def swap_test(
 
     def redrawn(held: Tensor, step: int) -> Tensor:
         other, shaken = (_next(cycle, step) for cycle in cycles)
-        return encode(generate(torch.where(held, z, z[other]), noise[shaken]))
+        return finite("zhat", encode(generate(torch.where(held, z, z[other]), noise[shaken])))
 
     with torch.no_grad():
         width = encode(generate(z[:2], noise[:2])).shape[1]

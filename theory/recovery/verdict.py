@@ -56,19 +56,19 @@ class Score:
 
     Attributes:
         coordinates: nonlinear R2 of each target coordinate; NaN where the target is constant.
+        lines: linear R2 of the same coordinates.
         floors: R2 of the same coordinates from the latents outside the block.
         hurdles: what the certainty is measured against, at least the floors.
         ceilings: R2 of the same coordinates from the whole code (completeness) or from all latents
             (purity).
-        linear: mean linear R2.
         interval: 95 % bootstrap interval of `average` over the test rows, the fit held fixed.
     """
 
     coordinates: tuple[float, ...]
+    lines: tuple[float, ...]
     floors: tuple[float, ...]
     hurdles: tuple[float, ...]
     ceilings: tuple[float, ...]
-    linear: float
     interval: tuple[float, float]
 
     @property
@@ -79,6 +79,10 @@ class Score:
     @property
     def average(self) -> float:
         return _mean(self.coordinates, empty=1.0)
+
+    @property
+    def linear(self) -> float:
+        return _mean(self.lines, empty=1.0)
 
     @property
     def floor(self) -> float:
@@ -153,7 +157,7 @@ def judge(
         bar: what the scores must reach.
 
     >>> def score(floor, ceiling):
-    ...     known = {"coordinates": (0.99,), "linear": 0.9, "interval": (0.98, 1.0)}
+    ...     known = {"coordinates": (0.99,), "lines": (0.9,), "interval": (0.98, 1.0)}
     ...     return Score(floors=(floor,), hurdles=(floor,), ceilings=(ceiling,), **known)
     >>> def verdict(score):
     ...     one = {"promised": True, "dimension": 1, "coordinates": 1, "bar": Bar()}

@@ -54,3 +54,20 @@ def test_intervals_over_seeds_hold_the_mean_and_shrink() -> None:
     assert over_seeds(found[:1]).purity_low.isna().all()
     with pytest.raises(InputError, match="0 recoveries"):
         over_seeds([])
+
+
+def test_scores_that_are_not_defined_are_left_out_of_means() -> None:
+    """Concept c is constant in the second seed; a collapsed code has no purity at all."""
+    quick = {"regression": Ridge(landmarks=32, bandwidths=(1.8,)), "resamples": 0}
+    known = {"family": FAMILY, "masks": FAMILY.dimension_masks}
+    z = np.random.default_rng(0).normal(size=(300, 4))
+    still = z.copy()
+    still[:, 3] = 1.0
+    found = [block_recovery(values, z, **known, **quick) for values in (z, still)]
+    table = over_seeds(found).set_index("kind")
+    first = next(row for row in found[0].blocks if row.block == {"c"})
+    assert table.loc["concept"].completeness.iloc[1] == first.completeness.average
+    assert (table.loc["concept"].seeds == 2).all()
+    collapsed = comparison(recovery_under_controls(z, 0 * z, **known))
+    assert collapsed.purity.isna().all()
+    assert (collapsed.recovered == 0).all()

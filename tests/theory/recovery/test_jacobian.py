@@ -54,3 +54,19 @@ def test_a_step_is_refused() -> None:
         jacobian_test(
             lambda image: image[:, :4].detach().sign(), plain, Z, NOISE, family=FAMILY, masks=MASKS
         )
+
+
+def test_a_code_or_a_derivative_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InputError, match="zhat holds NaN"):
+        jacobian_test(lambda i: i[:, :4] * torch.nan, plain, Z, NOISE, family=FAMILY, masks=MASKS)
+    with pytest.raises(InputError, match="the Jacobian holds NaN or infinity, first in row 0"):
+        jacobian_test(
+            lambda i: (i[:, :4] - Z[:1]).abs().sqrt(), plain, Z, NOISE, family=FAMILY, masks=MASKS
+        )
+
+
+def test_empty_masks_have_an_answer() -> None:
+    test = jacobian_test(
+        torch.tanh, lambda z, e: z, Z, NOISE[:, :0], family=FAMILY, masks=0 * MASKS
+    )
+    assert {(row.inside, row.outside, row.rank, row.leak) for row in test.blocks} == {(0, 0, 0, 0)}

@@ -8,8 +8,9 @@ import torch
 
 from theory.captions import CaptionFamily
 from theory.errors import InputError
-from theory.recovery import Ridge, Verdict, block_recovery
+from theory.recovery import Grid, Probe, Ridge, Verdict, block_recovery
 from theory.recovery.encoders import known_encoders
+from theory.recovery.inputs import Regression
 from theory.recovery.recovery import Recovery
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["a", "c"], ["d"]], sizes={"a": 2})
@@ -103,6 +104,7 @@ def test_scores_against_the_closed_form_of_a_leak() -> None:
     row = next(row for row in recovery.blocks if row.block == {"a", "b"})
     assert row.purity.coordinates == pytest.approx((1, 1, 0.5), abs=0.03)
     assert row.completeness.coordinates == pytest.approx((1, 1, 0.5), abs=0.03)
+    assert row.purity.lines == pytest.approx((1, 1, 0.5), abs=0.03)
     assert row.purity.linear == pytest.approx(5 / 6, abs=0.02)
     low, high = row.purity.interval
     assert low < row.purity.average < high
@@ -145,6 +147,7 @@ def test_every_form_of_the_answer_is_plain() -> None:
     assert recovery.verdict in html
     assert html.count("<tr>") == len(recovery.blocks) + 1
     scores = recovery.scores()
+    assert {"coordinate", "r2", "linear", "floor"} < set(scores.columns)
     assert len(scores[scores.direction == "purity"]) == sum(
         len(row.coordinates) for row in recovery.blocks
     )
@@ -195,6 +198,26 @@ def test_constant_code_and_constant_latents_have_an_answer() -> None:
     assert still.verdict is Verdict.MISSED
 
 
+@pytest.mark.parametrize("regression", [Grid(), Probe(width=8, steps=10)])
+def test_odd_inputs_have_an_answer_by_every_regression(regression: Regression) -> None:
+    z = latents(40)
+    still = z.copy()
+    still[:, 4] = 2.0
+    wide, masks = np.tile(z, (1, 20)), FAMILY.dimension_masks
+    for latent, code, opened in (
+        (still, z, masks),
+        (z, still, masks),
+        (z, wide, np.tile(masks, (1, 20))),
+        (z, z, 0 * masks),
+    ):
+        recovery = measured(latent, code, masks=opened, regression=regression, resamples=0)
+        json.dumps(recovery.to_dict(), allow_nan=False)
+        for row in recovery.blocks:
+            undefined = np.isnan(row.completeness.coordinates).sum()
+            assert undefined == (latent is still and "d" in row.block)
+    assert {row.verdict for row in recovery.blocks if row.promised} == {Verdict.MISSED}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -213,3 +236,18 @@ def test_bad_input_is_one_clear_error(change: dict[str, object], message: str) -
     given = {"z": latents(100), "zhat": latents(100)} | change
     with pytest.raises(InputError, match=message):
         measured(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("regression", [Ridge(), Grid(), Probe(steps=200)])
+def test_on_a_gpu_it_says_the_same(regression: Regression) -> None:
+    z = torch.from_numpy(latents(600))
+    known = {"family": FAMILY, "masks": FAMILY.dimension_masks, "regression": regression}
+    here = block_recovery(z, torch.tanh(z), **known)
+    there = block_recovery(z.cuda(), torch.tanh(z).cuda(), **known)
+    for row, other in zip(here.blocks, there.blocks, strict=True):
+        assert other.verdict is row.verdict
+        assert other.completeness.coordinates == pytest.approx(
+            row.completeness.coordinates, abs=5e-3
+        )
+        assert other.purity.coordinates == pytest.approx(row.purity.coordinates, abs=5e-3)

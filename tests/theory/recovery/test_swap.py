@@ -78,3 +78,16 @@ def test_shapes_are_checked() -> None:
     z = correlated(50, 0.0)
     with pytest.raises(InputError, match=r"noise \(49, 0\)"):
         swap_test(torch.tanh, plain, z, torch.zeros(49, 0), family=FAMILY, masks=MASKS)
+
+
+def test_a_code_that_is_not_finite_is_not_called_pure() -> None:
+    z = correlated(50, 0.0)
+    with pytest.raises(InputError, match="zhat holds NaN"):
+        swap_test(
+            lambda image: torch.nan * image,
+            plain,
+            z,
+            torch.zeros(50, 0),
+            family=FAMILY,
+            masks=MASKS,
+        )

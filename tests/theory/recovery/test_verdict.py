@@ -10,10 +10,10 @@ from theory.recovery.verdict import Bar, Score, Verdict, judge
 def score(*coordinates: float, floor: float = 0.0, ceiling: float | None = None) -> Score:
     return Score(
         coordinates=coordinates,
+        lines=coordinates,
         floors=tuple(floor for _ in coordinates),
         hurdles=tuple(floor for _ in coordinates),
         ceilings=tuple(value if ceiling is None else ceiling for value in coordinates),
-        linear=0.0,
         interval=(0.0, 1.0),
     )
 

@@ -24,6 +24,7 @@ class BlockRecovery(Accumulator):
         threshold: see `block_recovery`.
         regression: see `block_recovery`.
         seed: see `block_recovery`.
+        device: where the rows are kept.
     """
 
     higher_is_better = True
@@ -38,38 +39,46 @@ class BlockRecovery(Accumulator):
         threshold: float = 0.95,
         regression: Regression | None = None,
         seed: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.family = family
         self.masks = masks
         self.threshold = threshold
         self.regression = regression
         self.seed = seed
+        self.device = torch.device(device)
         self.reset()
 
     def reset(self) -> None:
         self._z: list[Tensor] = []
         self._zhat: list[Tensor] = []
 
-    def update(self, z: Float[Tensor, "n d"], zhat: Float[Tensor, "n D"]) -> None:
-        """Add a batch of latents [n, d] and code [n, D]."""
-        self._z.append(z.detach())
-        self._zhat.append(zhat.detach())
-
-    def recovery(self) -> Recovery:
-        """The whole answer, for the rows of all processes.
+    def update(self, z: Float[Tensor, "rows d"], zhat: Float[Tensor, "others D"]) -> None:
+        """Add a batch of latents [n, d] and code [n, D].
 
         Raises:
-            InputError: no batch was given to this process, or too few rows to all.
+            InputError: shapes other than those of the family and its masks.
         """
-        if not self._z:
+        if z.shape != (len(zhat), self.family.dimension) or zhat.shape[1] != self.masks.shape[1]:
             raise InputError(
-                "no batch was given",
-                rule="a metric is computed after updates",
-                fix="call update on every process first",
+                f"z has shape {tuple(z.shape)} and zhat {tuple(zhat.shape)}",
+                rule=f"latents have {self.family.dimension} columns and codes "
+                f"{self.masks.shape[1]}, and both the same rows",
+                fix="give batches of the same rows",
             )
+        self._z.append(z.detach().to(self.device, torch.float64))
+        self._zhat.append(zhat.detach().to(self.device, torch.float64))
+
+    def recovery(self) -> Recovery:
+        """The whole answer, for the rows of all processes; one without a batch has no rows.
+
+        Raises:
+            InputError: too few rows, NaN or infinity; on every process alike.
+        """
+        none = torch.zeros(0, dtype=torch.float64, device=self.device)
         return block_recovery(
-            gathered(torch.cat(self._z)),
-            gathered(torch.cat(self._zhat)),
+            gathered(torch.cat([none.reshape(0, self.family.dimension), *self._z])),
+            gathered(torch.cat([none.reshape(0, self.masks.shape[1]), *self._zhat])),
             family=self.family,
             masks=self.masks,
             threshold=self.threshold,

@@ -49,7 +49,7 @@ def mask_agreement(open_rates: Float[Tensor, "captions D"], family: CaptionFamil
         family: the captions with their weights.
 
     Raises:
-        InputError: wrong number of captions, or values outside [0, 1].
+        InputError: wrong number of captions, no coordinates, or values outside [0, 1].
 
     >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
     >>> found = mask_agreement(torch.tensor([[1.0, 0, 1], [0, 1, 1]]), family)
@@ -58,10 +58,12 @@ def mask_agreement(open_rates: Float[Tensor, "captions D"], family: CaptionFamil
     """
     found = open_rates.detach().cpu().double().numpy()
     true = family.dimension_masks.astype(float)
-    if found.shape[0] != len(true) or not bool(((found >= 0) & (found <= 1)).all()):
+    inside = bool(((found >= 0) & (found <= 1)).all())
+    if found.shape[0] != len(true) or found.shape[1] == 0 or not inside:
         raise InputError(
             f"rates of shape {found.shape}",
-            rule=f"each of the {len(true)} captions opens each gate with a rate in [0, 1]",
+            rule=f"each of the {len(true)} captions opens one or more gates, each with a rate in "
+            "[0, 1]",
             fix="give masks, or open counts divided by the number of samples of the caption",
         )
     width = max(found.shape[1], true.shape[1])

@@ -133,6 +133,8 @@ def test_constants_and_wrong_inputs() -> None:
         mean_correlation(z[:1], z[:1])
     with pytest.raises(InputError, match="NaN"):
         mean_correlation(z, z * torch.nan)
+    with pytest.raises(InputError, match="one or more gates"):
+        mask_agreement(torch.zeros(2, 0), FAMILY)
     with pytest.raises(InputError, match="negative"):
         dci_of_importance(-torch.eye(2))
     with pytest.raises(InputError, match=r"zhat \(50, 3\)"):
@@ -141,3 +143,23 @@ def test_constants_and_wrong_inputs() -> None:
         mask_agreement(torch.full((2, 3), 1.5), FAMILY)
     with pytest.raises(InputError, match="one of 2 captions"):
         MaskSupport(FAMILY, 3).update(torch.ones(1, 3), torch.tensor([2]))
+
+
+def test_fewer_samples_than_coordinates_have_an_answer() -> None:
+    z, _ = pair(5, 3, 3, 0)
+    wide = z.repeat(1, 9)
+    assert float(mean_correlation(z, wide)) == pytest.approx(1)
+    assert dci(z, wide).informativeness == pytest.approx(1, abs=1e-4)
+
+
+def test_block_recovery_refuses_wrong_batches_and_none() -> None:
+    z, zhat = pair(50, 4, 4, 0)
+    metric = BlockRecovery(FAMILY, torch.from_numpy(FAMILY.dimension_masks.copy()))
+    with pytest.raises(InputError, match="z has 0 rows"):
+        metric.compute()
+    for wrong in ((z[:3], zhat), (z[:, :3], zhat), (z, zhat[:, :3])):
+        with pytest.raises(InputError, match="both the same rows"):
+            metric.update(*wrong)
+    metric.update(z, zhat * torch.nan)
+    with pytest.raises(InputError, match="zhat holds NaN"):
+        metric.compute()
