@@ -18,12 +18,14 @@ from experiments.recipes.pictures import as_clip, from_scratch
 from experiments.run_folder import RunFolder
 from smartclip.data.emoji import EmojiData
 from smartclip.model import SmartCLIP
+from smartclip.objective import Similarity
 from smartclip.text import Tokenizer
 from smartclip.train.config import TrainConfig
 from smartclip.train.loop import train
 from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions, two_caption_loss
 
 SMARTCLIP, CLIP, LONG_CLIP = "SmartCLIP", "CLIP", "Long-CLIP"
+BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,22 +79,34 @@ class Method:
 
 
 def smartclip(
-    *, seed: int, steps: int, sparsity: float = 0.001, similarity: str = "likelihood_ratio"
+    *,
+    seed: int,
+    steps: int,
+    sparsity: float = 0.001,
+    similarity: Similarity = "likelihood_ratio",
 ) -> Method:
     """SmartCLIP with one price per open coordinate and no budget."""
     train = replace(
-        from_scratch(seed=seed, steps=steps), sparsity=sparsity, budget=0.0, checkpoint_every=100
+        from_scratch(seed=seed, steps=steps),
+        batch_size=BATCH,
+        sparsity=sparsity,
+        budget=0.0,
+        checkpoint_every=100,
     )
     if similarity == "cosine":
         train = as_clip(train)
-    return Method(name=SMARTCLIP, train=train)
+    return Method(name=SMARTCLIP, train=replace(train, similarity=similarity))
 
 
-def clip(*, seed: int, steps: int) -> Method:
+def clip(*, seed: int, steps: int, logit_scale: float = 1 / 0.07) -> Method:
     """Plain CLIP."""
-    return Method(name=CLIP, train=as_clip(smartclip(seed=seed, steps=steps).train))
+    train = as_clip(smartclip(seed=seed, steps=steps).train)
+    return Method(name=CLIP, train=replace(train, logit_scale=logit_scale))
 
 
-def long_clip(*, seed: int, steps: int, components: int = 32) -> Method:
+def long_clip(
+    *, seed: int, steps: int, components: int = 32, logit_scale: float = 1 / 0.07
+) -> Method:
     """Long-CLIP; the published k is 32, of 512 coordinates."""
-    return replace(clip(seed=seed, steps=steps), name=LONG_CLIP, components=components)
+    plain = clip(seed=seed, steps=steps, logit_scale=logit_scale)
+    return replace(plain, name=LONG_CLIP, components=components)
