@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Bad input is one line on stderr and exit code 2."""
     command = parse(arguments)
     try:
+        command.refuse_company()
         result = command.run()
         if command.json is not None and result:  # of several processes only the first answers
             write_json(command.json, result)
