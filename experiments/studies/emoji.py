@@ -107,7 +107,7 @@ def chosen(table: pd.DataFrame, seed: int, steps: int) -> list[Method]:
 def study(
     *,
     seeds: tuple[int, ...] = (0, 1, 2),
-    steps: int = 800,
+    steps: int = 600,
     choice_steps: int = CHOICE_STEPS,
     runs: Path = Path("runs/emoji-study"),
     out: Path,
