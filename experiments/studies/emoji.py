@@ -7,6 +7,7 @@ is trained with three seeds and asked about held-out pictures. Stopped and start
 where it was; what is trained is not trained again.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +18,26 @@ import torch
 import tyro
 
 from experiments.device import choose_device
-from experiments.emoji_questions import Embedded, Question, embed, questions
+from experiments.emoji_questions import Question, embed, questions
+from experiments.figures.emoji_comparison import comparison_figure, overlap_figure
+from experiments.figures.style import save
 from experiments.recipes.emoji_methods import (
-    CLIP,
-    LONG_CLIP,
+    BATCH,
     SMARTCLIP,
     Method,
     clip,
     long_clip,
     smartclip,
 )
-from experiments.recipes.emoji_split import parts
+from experiments.recipes.emoji_split import PARTS, parts
+from experiments.studies.emoji_page import MASKED, UNMASKED, Results, page
+from simulators.storage import write_atomically
 from smartclip.data.emoji import EmojiData
-from smartclip.evaluate.retrieval import KS, read, retrieval
+from smartclip.evaluate.overlap import Overlap, overlap
+from smartclip.evaluate.retrieval import KS, Recall, read, retrieval
+from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
+from smartclip.train.loop import COST
 
 CHOICE_SEED = 100
 CHOICE_STEPS = 200
@@ -104,10 +111,46 @@ def chosen(table: pd.DataFrame, seed: int, steps: int) -> list[Method]:
     ]
 
 
+def measure(
+    data: EmojiData,
+    tokenizer: Tokenizer,
+    asked: Sequence[Question],
+    method: Method,
+    model: SmartCLIP,
+) -> dict[str, list[Recall]]:
+    """The answers of a trained model to each question, under each of its readings."""
+    seen = embed(model, data, tokenizer, method.train)
+    readings = {MASKED: True, UNMASKED: False} if method.name == SMARTCLIP else {method.name: False}
+    return {
+        reading: [seen.answer(question, masked=masked) for question in asked]
+        for reading, masked in readings.items()
+    }
+
+
+@torch.inference_mode()
+def caption_overlap(
+    data: EmojiData, tokenizer: Tokenizer, model: SmartCLIP
+) -> tuple[Overlap, float]:
+    """Of all captions of unseen combinations, and the share of coordinates that one opens."""
+    held_out = parts(data, "combination")
+    said = {
+        caption.text: caption
+        for row in range(len(held_out))
+        for caption in held_out.captions_of(row)
+    }
+    device = next(model.parameters()).device
+    tokens = tokenizer.tokenise(list(said)).to(device)
+    masks = torch.cat([model.encode_text(rows)[1].cpu() for rows in tokens.split(512)])
+    mentioned = [
+        [concept in caption.values for concept in data.concepts] for caption in said.values()
+    ]
+    return overlap(masks.bool().numpy(), np.array(mentioned)), float(masks.mean())
+
+
 def study(
     *,
     seeds: tuple[int, ...] = (0, 1, 2),
-    steps: int = 600,
+    steps: int = 800,
     choice_steps: int = CHOICE_STEPS,
     runs: Path = Path("runs/emoji-study"),
     out: Path,
@@ -130,10 +173,36 @@ def study(
     )
     choice = choose(data, tokenizer, runs, own, choice_steps)
     print(choice.round(2).to_string(), flush=True)
+    asked = questions(data)
+    found = Results(
+        questions=asked,
+        concepts=data.concepts,
+        pictures={part: len(parts(data, part)) for part in PARTS},
+        choice=choice,
+        choice_steps=choice_steps,
+        seeds=seeds,
+        steps=steps,
+        batch=BATCH,
+    )
     seen = parts(data, "train")
     for seed in seeds:
         for method in chosen(choice, seed, steps):
-            method.trained(seen, tokenizer, runs, device=own)
+            model, folder = method.trained(seen, tokenizer, runs, device=own)
+            found.add(measure(data, tokenizer, asked, method, model))
+            found.seconds.append(json.loads((folder / COST).read_text())["measured"]["seconds"])
+            if method.name == SMARTCLIP:
+                shared, opened = caption_overlap(data, tokenizer, model)
+                found.overlaps.append(shared)
+                found.opened.append(opened)
+            print(f"seed {seed}, {method.name}: measured", flush=True)
+    save(comparison_figure(found.scores()), out.parent / "pictures" / "emoji_comparison.png")
+    save(
+        overlap_figure(found.overlaps, data.concepts),
+        out.parent / "pictures" / "emoji_overlap.png",
+    )
+    with write_atomically(out) as temporary:
+        temporary.write_text(page(found), encoding="utf-8")
+    print(f"Page: {out}")
 
 
 if __name__ == "__main__":
