@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from experiments.figures.pictures import COLOURS
 from experiments.figures.style import MUTED, PALETTE, PROMISED, style
@@ -20,28 +21,27 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
     Args:
         scores: held out, asked, reading, seed, R@1 and chance@1 in percent.
     """
-    kinds = list(dict.fromkeys(zip(scores["held out"], scores["asked"], strict=True)))
+    questions = [(key, rows) for key, rows in scores.groupby(["held out", "asked"], sort=False)]
     readings = list(dict.fromkeys(scores["reading"]))
     with style():
-        figure, axis = plt.subplots(figsize=(8.2, 0.8 + 0.85 * len(kinds)), layout="constrained")
-        for row, (name, kind) in enumerate(kinds):
-            rows = scores[(scores["held out"] == name) & (scores["asked"] == kind)]
+        figure, axis = plt.subplots(figsize=(8.2, 0.8 + 0.85 * len(questions)), layout="constrained")
+        for row, (_, rows) in enumerate(questions):
             for place, reading in enumerate(readings):
                 height = row + 0.18 * (place - (len(readings) - 1) / 2)
-                values = rows.loc[rows["reading"] == reading, "R@1"].to_numpy()
+                values = rows.query("reading == @reading")["R@1"].to_numpy()
                 colour = _COLOURS[reading]
                 axis.barh(height, values.mean(), 0.15, color=colour, alpha=0.55, linewidth=0)
                 axis.plot(values, np.full(len(values), height), "o", color=colour, markersize=4)
-            chance = float(rows["chance@1"].iloc[0])
+            chance = float(rows["chance@1"].to_numpy()[0])
             axis.plot([chance] * 2, [row - 0.38, row + 0.38], color=MUTED, linewidth=1.5)
         axis.set(
-            yticks=range(len(kinds)),
-            yticklabels=[f"{name}\n{kind}" for name, kind in kinds],
-            ylim=(len(kinds) - 0.5, -0.5),
+            yticks=range(len(questions)),
+            yticklabels=["\n".join(map(str, key)) for key, _ in questions],
+            ylim=(len(questions) - 0.5, -0.5),
             xlabel="answered first, % (grey: chance)",
             xlim=(0, None),
         )
-        handles = [plt.Rectangle((0, 0), 1, 1, color=_COLOURS[reading]) for reading in readings]
+        handles = [Rectangle((0, 0), 1, 1, color=_COLOURS[reading]) for reading in readings]
         figure.legend(handles, readings, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
@@ -67,8 +67,9 @@ def overlap_figure(overlaps: Sequence[Overlap], concepts: Sequence[str]) -> Figu
             x, y = x[known], y[known]
             jitter = np.random.default_rng(0).uniform(-0.012, 0.012, len(x))
             axis.plot(x + jitter, y, "o", color=PROMISED, alpha=0.35, markersize=4, linewidth=0)
-            means = pd.Series(y).groupby(np.round(x, 6)).mean()
-            axis.plot(means.index, means.to_numpy(), color=PROMISED, linewidth=2)
+            steps = np.unique(np.round(x, 6))
+            means = [y[np.isclose(x, step, atol=1e-5)].mean() for step in steps]
+            axis.plot(steps, means, color=PROMISED, linewidth=2)
             axis.axhline(1, color=MUTED, linewidth=1, linestyle=":")
             axis.set(
                 title=f"training {number + 1}: correlation {found.correlation:+.2f}",

@@ -45,15 +45,15 @@ CHOICE_STEPS = 200
 
 def candidates(steps: int = CHOICE_STEPS) -> list[Method]:
     """What a setting is chosen among, a few for each method."""
-    common = {"seed": CHOICE_SEED, "steps": steps}
+    seed = CHOICE_SEED
     return [
-        clip(**common),
-        clip(**common, logit_scale=30.0),
-        long_clip(**common),
-        long_clip(**common, components=4),
-        smartclip(**common),
-        smartclip(**common, sparsity=0.01),
-        smartclip(**common, similarity="cosine"),
+        clip(seed=seed, steps=steps),
+        clip(seed=seed, steps=steps, logit_scale=30.0),
+        long_clip(seed=seed, steps=steps),
+        long_clip(seed=seed, steps=steps, components=4),
+        smartclip(seed=seed, steps=steps),
+        smartclip(seed=seed, steps=steps, sparsity=0.01),
+        smartclip(seed=seed, steps=steps, similarity="cosine"),
     ]
 
 
@@ -99,8 +99,8 @@ def choose(
             | {"score": float(np.mean(list(at.values()))), "open": float(mask.mean())}
         )
     table = pd.DataFrame(rows)
-    best = table.groupby("method")["score"].idxmax()
-    return table.assign(chosen=table.index.isin(best))
+    best = table.groupby("method")["score"].transform("max")
+    return table.assign(chosen=table["score"] == best)
 
 
 def chosen(table: pd.DataFrame, seed: int, steps: int) -> list[Method]:
@@ -150,7 +150,7 @@ def caption_overlap(
 def study(
     *,
     seeds: tuple[int, ...] = (0, 1, 2),
-    steps: int = 800,
+    steps: int = 300,
     choice_steps: int = CHOICE_STEPS,
     runs: Path = Path("runs/emoji-study"),
     out: Path,

@@ -109,7 +109,7 @@ def page(found: Results) -> str:
             "Mean of R@1 over the seeds in percent, the lowest and highest seed in brackets, and "
             "R@10.",
             "",
-            score_table(found.scores()),
+            score_table(found),
             "",
             "Differences of R@1 in points, with a 95 % interval from a bootstrap over subjects "
             "(58 to 168 of them) and seeds, paired by query and seed. Bold: the interval leaves "
@@ -154,10 +154,9 @@ def verdict(found: Results) -> str:
             if names
         ]
         lines.append(f"- **{first}** is {'; '.join(parts)}.")
-    scores = found.scores()
-    main = scores[(scores["held out"] == found.questions[0].name)]
-    main = main[main["asked"] == found.questions[0].kind].groupby("reading")["R@1"].mean()
-    numbers = ", ".join(f"{reading} {main[reading]:.1f} %" for reading in READINGS)
+    numbers = ", ".join(
+        f"{reading} {100 * found.hits(reading, 0, 1).mean():.1f} %" for reading in READINGS
+    )
     return (
         f"On {found.questions[0].name}, the right picture comes first for this share of captions: "
         f"{numbers} (mean of {len(found.seeds)} seeds). Over all questions:\n\n" + "\n".join(lines)
@@ -192,18 +191,23 @@ def compared(found: Results) -> str:
     )
 
 
-def score_table(scores: pd.DataFrame) -> str:
+def score_table(found: Results) -> str:
     """One row a question."""
     rows = []
-    for (name, kind), part in scores.groupby(["held out", "asked"], sort=False):
-        row: dict[str, object] = {"held out": name, "asked": kind, "queries": part.queries.iloc[0]}
+    for number, question in enumerate(found.questions):
+        row: dict[str, object] = {
+            "held out": question.name,
+            "asked": question.kind,
+            "queries": len(question.queries),
+        }
         for reading in READINGS:
-            one = part[part["reading"] == reading]
+            of_seed = 100 * found.hits(reading, number, 1).mean(1)
             row[reading] = (
-                f"{one['R@1'].mean():.1f} ({one['R@1'].min():.1f} to {one['R@1'].max():.1f}), "
-                f"{one['R@10'].mean():.1f}"
+                f"{of_seed.mean():.1f} ({of_seed.min():.1f} to {of_seed.max():.1f}), "
+                f"{100 * found.hits(reading, number, 10).mean():.1f}"
             )
-        rows.append(row | {"chance": f"{part['chance@1'].iloc[0]:.2f}"})
+        chance = 100 * found.answers[CLIP][0][number].chance[0]
+        rows.append(row | {"chance": f"{chance:.2f}"})
     return _markdown(rows)
 
 

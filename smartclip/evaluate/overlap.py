@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from theory.errors import InputError
 
@@ -42,7 +42,7 @@ class Overlap:
 
 def overlap(
     masks: Bool[np.ndarray, "N D"],
-    mentioned: Bool[np.ndarray, "N K"],
+    mentioned: Bool[np.ndarray, "_ K"],
     *,
     permutations: int = 999,
     seed: int = 0,
@@ -109,7 +109,8 @@ def _mantel(
     values = second[pairs][known]
 
     def correlated(order: Int[np.ndarray, " P"]) -> float:
-        return float(spearmanr(first[np.ix_(order, order)][pairs][known], values).statistic)
+        ranks = rankdata(first[np.ix_(order, order)][pairs][known])
+        return float(np.corrcoef(ranks, rankdata(values))[0, 1])
 
     order = np.arange(len(first))
     if len(values) < 3 or np.ptp(values) == 0 or np.ptp(first[pairs][known]) == 0:
