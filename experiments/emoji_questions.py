@@ -5,14 +5,17 @@ alone, a subject would give its skin tone away.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.recipes.emoji_split import UNSEEN_STYLE, Part, part_of
+from simulators.storage import write_atomically
 from smartclip.data.emoji import EmojiData
 from smartclip.evaluate.retrieval import Recall, read, retrieval
 from smartclip.model import SmartCLIP
@@ -154,25 +157,45 @@ def questions(data: EmojiData) -> list[Question]:
     return found
 
 
-@torch.inference_mode()
 def embed(
-    model: SmartCLIP, data: EmojiData, tokenizer: Tokenizer, config: TrainConfig, rows: int = 512
+    model: SmartCLIP,
+    data: EmojiData,
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    kept: Path,
+    *,
+    rows: int = 512,
 ) -> Embedded:
-    """Show a trained model all pictures and labels, `rows` at a time."""
-    device = next(model.parameters()).device
+    """Show a trained model all pictures and labels.
+
+    Args:
+        model: trained with `config`.
+        data: the pictures.
+        tokenizer: of the labels.
+        config: for the reading.
+        kept: a file that is read if it is there, and written if not.
+        rows: pictures or labels at a time.
+    """
     labels, label = labels_of(data)
-    image = [
-        model.encode_image(data.pixels(slice(first, first + rows), device=device)).cpu()
-        for first in range(0, len(data), rows)
-    ]
-    tokens = tokenizer.tokenise(labels).to(device)
-    texts = [model.encode_text(part) for part in tokens.split(rows)]
-    text, mask = (torch.cat(column).cpu() for column in zip(*texts, strict=True))
+    if not kept.exists():
+        found = _shown(model, data, tokenizer.tokenise(labels), rows)
+        with write_atomically(kept) as temporary:
+            save_file(found, temporary)
     return Embedded(
-        image=torch.cat(image),
-        text=text,
-        mask=mask,
+        **load_file(kept),
         label=label,
         logit_scale=config.logit_scale,
         similarity=config.similarity,
     )
+
+
+@torch.inference_mode()
+def _shown(model: SmartCLIP, data: EmojiData, tokens: Tensor, rows: int) -> dict[str, Tensor]:
+    device = next(model.parameters()).device
+    image = [
+        model.encode_image(data.pixels(slice(first, first + rows), device=device)).cpu()
+        for first in range(0, len(data), rows)
+    ]
+    texts = [model.encode_text(part.to(device)) for part in tokens.split(rows)]
+    text, mask = (torch.cat(column).cpu() for column in zip(*texts, strict=True))
+    return {"image": torch.cat(image), "text": text, "mask": mask}

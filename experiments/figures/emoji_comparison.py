@@ -24,7 +24,9 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
     questions = [(key, rows) for key, rows in scores.groupby(["held out", "asked"], sort=False)]
     readings = list(dict.fromkeys(scores["reading"]))
     with style():
-        figure, axis = plt.subplots(figsize=(8.2, 0.8 + 0.85 * len(questions)), layout="constrained")
+        figure, axis = plt.subplots(
+            figsize=(8.2, 0.8 + 0.85 * len(questions)), layout="constrained"
+        )
         for row, (_, rows) in enumerate(questions):
             for place, reading in enumerate(readings):
                 height = row + 0.18 * (place - (len(readings) - 1) / 2)

@@ -18,7 +18,7 @@ import torch
 import tyro
 
 from experiments.device import choose_device
-from experiments.emoji_questions import Question, embed, questions
+from experiments.emoji_questions import Question, embed, labels_of, questions
 from experiments.figures.emoji_comparison import comparison_figure, overlap_figure
 from experiments.figures.style import save
 from experiments.recipes.emoji_methods import (
@@ -41,6 +41,7 @@ from smartclip.train.loop import COST
 
 CHOICE_SEED = 100
 CHOICE_STEPS = 200
+EMBEDDED = "embedded.safetensors"
 
 
 def candidates(steps: int = CHOICE_STEPS) -> list[Method]:
@@ -76,31 +77,34 @@ def choose(
     seen, asked = parts(data, "train"), parts(data, "validation")
     gallery = parts(data, "train", "validation")
     texts, relevant = asked.queries(("label",), gallery=gallery)
+    labels, _ = labels_of(gallery)
+    columns = [labels.index(text) for text in texts]
     rows = []
     for method in candidates(steps):
-        model, _ = method.trained(seen, tokenizer, runs / "choice", device=device)
-        seen_by = embed(model, gallery, tokenizer, method.train)
-        with torch.inference_mode():
-            text, mask = (
-                part.cpu() for part in model.encode_text(tokenizer.tokenise(texts).to(device))
-            )
+        model, folder = method.trained(seen, tokenizer, runs / "choice", device=device)
+        found = embed(model, gallery, tokenizer, method.train, folder / EMBEDDED)
         scores = read(
-            seen_by.image,
-            text,
-            mask,
+            found.image,
+            found.text[columns],
+            found.mask[columns],
             logit_scale=method.train.logit_scale,
             similarity=method.train.similarity,
         )
-        found = retrieval(scores, relevant).caption_to_image
-        at = {f"R@{k}": 100 * found.at(k) for k in KS}
+        answers = retrieval(scores, relevant).caption_to_image
+        at = {f"R@{k}": 100 * answers.at(k) for k in KS}
         rows.append(
             {"method": method.name, "setting": setting(method)}
             | at
-            | {"score": float(np.mean(list(at.values()))), "open": float(mask.mean())}
+            | {"score": float(np.mean(list(at.values()))), "open": float(found.mask.mean())}
         )
-    table = pd.DataFrame(rows)
-    best = table.groupby("method")["score"].transform("max")
-    return table.assign(chosen=table["score"] == best)
+    best = {
+        max(
+            (row for row, one in enumerate(rows) if one["method"] == name),
+            key=lambda row: rows[row]["score"],
+        )
+        for name in {one["method"] for one in rows}
+    }
+    return pd.DataFrame(rows).assign(chosen=[row in best for row in range(len(rows))])
 
 
 def chosen(table: pd.DataFrame, seed: int, steps: int) -> list[Method]:
@@ -117,9 +121,10 @@ def measure(
     asked: Sequence[Question],
     method: Method,
     model: SmartCLIP,
+    kept: Path,
 ) -> dict[str, list[Recall]]:
     """The answers of a trained model to each question, under each of its readings."""
-    seen = embed(model, data, tokenizer, method.train)
+    seen = embed(model, data, tokenizer, method.train, kept)
     readings = {MASKED: True, UNMASKED: False} if method.name == SMARTCLIP else {method.name: False}
     return {
         reading: [seen.answer(question, masked=masked) for question in asked]
@@ -188,7 +193,7 @@ def study(
     for seed in seeds:
         for method in chosen(choice, seed, steps):
             model, folder = method.trained(seen, tokenizer, runs, device=own)
-            found.add(measure(data, tokenizer, asked, method, model))
+            found.add(measure(data, tokenizer, asked, method, model, folder / EMBEDDED))
             found.seconds.append(json.loads((folder / COST).read_text())["measured"]["seconds"])
             if method.name == SMARTCLIP:
                 shared, opened = caption_overlap(data, tokenizer, model)

@@ -81,22 +81,29 @@ class Results:
             for seed, of_seed in zip(self.seeds, self.answers[reading], strict=True)
         )
 
-    def difference(self, question: int, first: str, second: str) -> Difference:
-        """R@1 of the first reading minus that of the second."""
-        return paired_difference(
-            self.hits(first, question, 1),
-            self.hits(second, question, 1),
-            groups=self.questions[question].groups,
-        )
+    def differences(self) -> list[dict[tuple[str, str], Difference]]:
+        """Of each question, R@1 of the first reading of each pair minus that of the second."""
+        return [
+            {
+                (first, second): paired_difference(
+                    self.hits(first, number, 1),
+                    self.hits(second, number, 1),
+                    groups=question.groups,
+                )
+                for first, second in PAIRS
+            }
+            for number, question in enumerate(self.questions)
+        ]
 
 
 def page(found: Results) -> str:
     """All of it in Markdown."""
+    gains = found.differences()
     return "\n".join(
         [
             "# Emoji: SmartCLIP beside CLIP and Long-CLIP",
             "",
-            verdict(found),
+            verdict(found, gains),
             "",
             "![R@1 of each question](pictures/emoji_comparison.png)",
             "",
@@ -117,7 +124,7 @@ def page(found: Results) -> str:
             "spread between seeds is known badly and resampled too small (by a third of its "
             "variance).",
             "",
-            difference_table(found),
+            difference_table(found, gains),
             "",
             "## What masks share",
             "",
@@ -133,13 +140,16 @@ def page(found: Results) -> str:
     )
 
 
-def verdict(found: Results) -> str:
+Gains = list[dict[tuple[str, str], Difference]]
+
+
+def verdict(found: Results, gains: Gains) -> str:
     """What came out, in words, whatever it is."""
     lines = []
     for first, second in PAIRS:
         told: dict[str, list[str]] = {"ahead of": [], "behind": [], "not told apart from": []}
-        for number, question in enumerate(found.questions):
-            gain = found.difference(number, first, second)
+        for question, of_question in zip(found.questions, gains, strict=True):
+            gain = of_question[first, second]
             place = (
                 "not told apart from"
                 if not gain.decided
@@ -211,13 +221,12 @@ def score_table(found: Results) -> str:
     return _markdown(rows)
 
 
-def difference_table(found: Results) -> str:
+def difference_table(found: Results, gains: Gains) -> str:
     """One row a question, one column a pair of readings."""
     rows = []
-    for number, question in enumerate(found.questions):
+    for question, of_question in zip(found.questions, gains, strict=True):
         row: dict[str, object] = {"held out": question.name, "asked": question.kind}
-        for first, second in PAIRS:
-            gain = found.difference(number, first, second)
+        for (first, second), gain in of_question.items():
             told = f"{100 * gain.mean:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
             row[f"{first} − {second}"] = f"**{told}**" if gain.decided else told
         rows.append(row)
