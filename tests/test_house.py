@@ -28,7 +28,6 @@ NAMED_AFTER_SOMETHING_ELSE = {
     "tests/theory/test_examples.py": "the examples in all docstrings of the layer",
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",
-    "tests/experiments/test_launch.py": "the scripts of experiments/launch",
     "tests/smartclip/train/test_devices.py": "a training step on pretended CUDA tensors",
     "tests/smartclip/train/test_distributed.py": "loss and training over several processes",
 }

@@ -21,7 +21,8 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
     Args:
         scores: held out, asked, reading, seed, R@1 and chance@1 in percent.
     """
-    questions = [(key, rows) for key, rows in scores.groupby(["held out", "asked"], sort=False)]
+    asked = scores["held out"] + "\n" + scores["asked"]
+    questions = [(str(name), rows) for name, rows in scores.groupby(asked, sort=False)]
     readings = list(dict.fromkeys(scores["reading"]))
     with style():
         figure, axis = plt.subplots(
@@ -38,7 +39,7 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
             axis.plot([chance] * 2, [row - 0.38, row + 0.38], color=MUTED, linewidth=1.5)
         axis.set(
             yticks=range(len(questions)),
-            yticklabels=["\n".join(map(str, key)) for key, _ in questions],
+            yticklabels=[name for name, _ in questions],
             ylim=(len(questions) - 0.5, -0.5),
             xlabel="answered first, % (grey: chance)",
             xlim=(0, None),
