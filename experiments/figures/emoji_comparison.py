@@ -52,7 +52,8 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
 def overlap_figure(overlaps: Sequence[Overlap], concepts: Sequence[str]) -> Figure:
     """Mask overlap against concept overlap, a dot for two kinds of captions, one panel a seed.
 
-    The line joins the means at each concept overlap; at 1 stand captions of the same kind.
+    The line joins the means at each concept overlap; at 1 stand captions of the same kind. Dotted:
+    coordinates shared as concepts are. Masks that are the same for all captions lie at 1.
 
     Args:
         overlaps: of each seed, over the same kinds.
@@ -73,7 +74,7 @@ def overlap_figure(overlaps: Sequence[Overlap], concepts: Sequence[str]) -> Figu
             steps = np.unique(np.round(x, 6))
             means = [y[np.isclose(x, step, atol=1e-5)].mean() for step in steps]
             axis.plot(steps, means, color=PROMISED, linewidth=2)
-            axis.axhline(1, color=MUTED, linewidth=1, linestyle=":")
+            axis.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
             axis.set(
                 title=f"training {number + 1}: correlation {found.correlation:+.2f}",
                 xlabel="concepts shared, of those mentioned",

@@ -21,6 +21,7 @@ from smartclip.model import SmartCLIP
 from smartclip.objective import Similarity
 from smartclip.text import Tokenizer
 from smartclip.train.config import TrainConfig
+from smartclip.train.growth import Growth
 from smartclip.train.loop import train
 from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions, two_caption_loss
 
@@ -84,13 +85,26 @@ def smartclip(
     steps: int,
     sparsity: float = 0.001,
     similarity: Similarity = "likelihood_ratio",
+    logit_scale: float = 0.5,
+    growth: Growth | None = None,
 ) -> Method:
-    """SmartCLIP with one price per open coordinate and no budget."""
+    """SmartCLIP with one price per open coordinate and no budget.
+
+    Args:
+        seed: of the weights, the batches and the gates.
+        steps: of the training.
+        sparsity: the price, in nats.
+        similarity: the cosine takes CLIP's scale.
+        logit_scale: s of the likelihood ratio.
+        growth: stages in which s rises; None for one s.
+    """
     train = replace(
         from_scratch(seed=seed, steps=steps),
         batch_size=BATCH,
         sparsity=sparsity,
         budget=0.0,
+        logit_scale=logit_scale,
+        growth=growth,
         checkpoint_every=100,
     )
     if similarity == "cosine":

@@ -37,6 +37,7 @@ from smartclip.evaluate.overlap import Overlap, overlap
 from smartclip.evaluate.retrieval import KS, Recall, read, retrieval
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
+from smartclip.train.growth import Growth
 from smartclip.train.loop import COST
 
 CHOICE_SEED = 100
@@ -55,15 +56,22 @@ def candidates(steps: int = CHOICE_STEPS) -> list[Method]:
         smartclip(seed=seed, steps=steps),
         smartclip(seed=seed, steps=steps, sparsity=0.01),
         smartclip(seed=seed, steps=steps, similarity="cosine"),
+        smartclip(seed=seed, steps=steps, logit_scale=2.0),
+        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=1.0),
+        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=2.0),
+        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=2.0, growth=Growth()),
     ]
 
 
 def setting(method: Method) -> str:
     """What distinguishes a candidate of its method, in words."""
+    train = method.train
+    scale = f"s = {train.logit_scale:.3g}"
     if method.name == SMARTCLIP:
-        return f"{method.train.similarity}, sparsity {method.train.sparsity:g}"
-    scale = f"s = {method.train.logit_scale:.3g}"
-    return scale if method.components is None else f"k = {method.components}, {scale}"
+        grown = ", in stages" if train.growth else ""
+        kind = train.similarity.replace("_", " ")
+        return f"{kind}, {scale}{grown}, sparsity {train.sparsity:g}"
+    return scale if method.components is None else f"{scale}, k = {method.components}"
 
 
 def choose(
@@ -95,7 +103,11 @@ def choose(
         rows.append(
             {"method": method.name, "setting": setting(method)}
             | at
-            | {"score": float(np.mean(list(at.values()))), "open": float(found.mask.mean())}
+            | {
+                "score": float(np.mean(list(at.values()))),
+                "open": float(found.mask.mean()),
+                "masks": len(found.mask.unique(dim=0)),
+            }
         )
     best = {
         max(
