@@ -291,8 +291,10 @@ def choice(found: Results) -> str:
         "pictures of training and validation. The highest mean of each method was taken for all "
         f"seeds. Candidates were not equally many: {tried}. All else is the recipe of `smartclip "
         "train emoji`, whose two prices were chosen earlier by looking at unseen combinations, of "
-        "two tried. Far longer training might choose otherwise. *Different masks* counts those of "
-        "all labels: one, if no mask depends on its caption.\n\n" + _markdown(rows)
+        "two tried. Far longer training might choose otherwise. SmartCLIP's candidates with s of "
+        "1 and 2 were added after a first look at the results of one seed, because masks did not "
+        "depend on captions; none was chosen. *Different masks* counts those of all labels: one, if no mask depends on its caption.\n\n"
+        + _markdown(rows)
     )
 
 
