@@ -1,6 +1,7 @@
 """The `smartclip` command: captions -> prediction -> training -> measurement -> verdict."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -84,7 +85,8 @@ def parse(arguments: Sequence[str] | None) -> Command:
                 "whether it recovered exactly those.",
             )
     except SystemExit as stopped:
-        if stopped.code:
+        # Of the processes of torchrun, all of which were told the same, one complains.
+        if stopped.code and os.environ.get("RANK", "0") == "0":
             print(f"smartclip: {one_line(told.getvalue())}", file=sys.stderr)
         raise
 

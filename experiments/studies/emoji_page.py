@@ -293,8 +293,8 @@ def choice(found: Results) -> str:
         "train emoji`, whose two prices were chosen earlier by looking at unseen combinations, of "
         "two tried. Far longer training might choose otherwise. SmartCLIP's candidates with s of "
         "1 and 2 were added after a first look at the results of one seed, because masks did not "
-        "depend on captions; none was chosen. *Different masks* counts those of all labels: one, if no mask depends on its caption.\n\n"
-        + _markdown(rows)
+        "depend on captions; none was chosen. *Different masks* counts those of "
+        "all labels: one, if no mask depends on its caption.\n\n" + _markdown(rows)
     )
 
 

@@ -298,10 +298,11 @@ def test_a_command_of_one_process_refuses_torchrun_once(
     monkeypatch.setenv("RANK", "0")
     assert "on 2 processes" in refused(*arguments)
     monkeypatch.setenv("RANK", "1")
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == ""
+    for told in (arguments, ["verify", "--no-such-flag"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(told)
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err == ""
 
 
 def test_every_training_command_joins_the_processes_of_torchrun():
