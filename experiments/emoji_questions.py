@@ -75,13 +75,13 @@ class Embedded:
     def answer(self, question: Question, *, masked: bool) -> Recall:
         """R@k, each caption looking through its own mask or not.
 
-        Pictures are compared by the cosine, through the mask of the label of the query.
+        Pictures are compared by the cosine, through the mask of the label of the query. (The norm
+        of the query itself does not change the order of its answers.)
         """
         asked, offered = question.queries, question.candidates
         if question.kind == "picture by picture":
-            opened = self.mask[self.label[asked]]
-            query = self.image[asked] * opened if masked else self.image[asked]
-            scores = read(self.image[offered], query, opened if masked else None)
+            opened = self.mask[self.label[asked]] if masked else None
+            scores = read(self.image[offered], self.image[asked], opened)
         else:
             by_caption = question.kind == "picture by caption"
             pictures, labels = (offered, asked) if by_caption else (asked, offered)

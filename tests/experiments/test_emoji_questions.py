@@ -78,9 +78,9 @@ def test_the_masked_reading_looks_through_the_mask_of_the_caption(asked, emoji_t
     image = torch.cat(
         [torch.eye(len(labels))[label], 9 * torch.rand(len(label), 50, generator=noise)], 1
     )
-    text = torch.cat([torch.eye(len(labels)), torch.zeros(len(labels), 50)], 1)
+    text = torch.cat([torch.eye(len(labels)), 9 * torch.rand(len(labels), 50, generator=noise)], 1)
     mask = torch.cat([torch.ones(len(labels), len(labels)), torch.zeros(len(labels), 50)], 1)
     model = oracle(emoji_twin, image=image, text=text, mask=mask)
     for question in asked:
         assert model.answer(question, masked=True).at(1) == 1
-    assert model.answer(asked[6], masked=False).at(1) < 0.2
+        assert model.answer(question, masked=False).at(1) < 0.2
