@@ -167,7 +167,7 @@ def caption_overlap(
 def study(
     *,
     seeds: tuple[int, ...] = (0, 1, 2),
-    steps: int = 300,
+    steps: int = 500,
     choice_steps: int = CHOICE_STEPS,
     runs: Path = Path("runs/emoji-study"),
     out: Path,
