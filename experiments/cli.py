@@ -1,6 +1,7 @@
 """The `smartclip` command: captions -> prediction -> training -> measurement -> verdict."""
 
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Bad input is one line on stderr and exit code 2."""
     command = parse(arguments)
     try:
+        command.refuse_company()
         result = command.run()
         if command.json is not None and result:  # of several processes only the first answers
             write_json(command.json, result)
@@ -83,7 +85,8 @@ def parse(arguments: Sequence[str] | None) -> Command:
                 "whether it recovered exactly those.",
             )
     except SystemExit as stopped:
-        if stopped.code:
+        # Of the processes of torchrun, all of which were told the same, one complains.
+        if stopped.code and os.environ.get("RANK", "0") == "0":
             print(f"smartclip: {one_line(told.getvalue())}", file=sys.stderr)
         raise
 

@@ -1,4 +1,4 @@
-"""How fast pictures and captions become batches, with nothing training on them."""
+"""How fast pictures and captions become batches, and how fast a training step eats them."""
 
 import os
 import tempfile
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from experiments.benchmarks.measurement import Measurement, median_seconds
+from experiments.benchmarks.step import noise_batch, smartclip_step
 from smartclip.data.crop import MEAN, STD, Crop
 from smartclip.data.examples import Example, ImageText
 from smartclip.data.order import Order
@@ -43,6 +44,8 @@ def measurements() -> list[Measurement]:
             _beside_loop(data),
             _beside_loader(data, prepared, processes=False),
             _beside_loader(data, prepared, processes=True),
+            beside_step(prepared, "ViT-B-32", batch_size=16, context=77),
+            beside_step(prepared, "ViT-B-16", batch_size=4, context=248),
             _order(),
         ]
 
@@ -79,8 +82,34 @@ def _beside_loader(data: ImageText, prepared: ImageText, *, processes: bool) -> 
         seconds=seconds,
         reference=f"torch DataLoader with Pillow, {workers} processes",
         reference_seconds=reference,
-        target="at least twice what a training step eats",
         note=f"{PICTURES / seconds:,.0f} pictures a second, captions tokenised",
+    )
+
+
+def beside_step(
+    data: ImageText, name: str, *, batch_size: int, context: int, rounds: int = 3
+) -> Measurement:
+    """One worker beside a training step on one thread, both for as many pictures.
+
+    Args:
+        data: pictures, `PICTURES` of which are read.
+        name: open_clip's, of the towers.
+        batch_size: pairs of a step. Small ones are what one thread can do; their step pays for the
+            update of all weights with few pairs.
+        context: tokens of a caption.
+        rounds: steps of which the median is taken, after one more.
+    """
+    with _source(data, workers=1, processes=False, context=context) as source:
+        seconds = _seconds(source)
+    step = smartclip_step(name, *noise_batch(name, batch_size, context), context)
+    eaten = median_seconds(step, repeats=rounds) * PICTURES / batch_size
+    return Measurement(
+        work=f"{PICTURES} pictures from checked shards, one worker",
+        seconds=seconds,
+        reference=f"SmartCLIP steps, {name}, B={batch_size}, {context} tokens, one thread",
+        reference_seconds=eaten,
+        target="at most 0.5",
+        note=f"{PICTURES / seconds:,.0f} pictures a second beside {PICTURES / eaten:,.1f}",
     )
 
 
@@ -98,8 +127,8 @@ def _order() -> Measurement:
     )
 
 
-def _source(data: ImageText, *, workers: int, processes: bool) -> StreamSource:
-    tokenizer = Tokenizer.fit([CAPTION], context=77)
+def _source(data: ImageText, *, workers: int, processes: bool, context: int = 77) -> StreamSource:
+    tokenizer = Tokenizer.fit([CAPTION], context=context)
     return StreamSource(
         data,
         tokenizer.tokenise,

@@ -60,7 +60,7 @@ def compared(
         target: the ratio aimed at.
         rounds: of which the medians are taken, after `WARM_ROUNDS` more.
     """
-    images, tokens = (part.to(device) for part in _batch(name, batch_size, context))
+    images, tokens = (part.to(device) for part in noise_batch(name, batch_size, context))
     steps = [
         smartclip_step(name, images, tokens, context),
         clip_step(name, images, tokens, context),
@@ -144,7 +144,7 @@ def clip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> Step:
     return step
 
 
-def _batch(name: str, size: int, context: int) -> tuple[Tensor, Tensor]:
+def noise_batch(name: str, size: int, context: int) -> tuple[Tensor, Tensor]:
     """Noise for images; captions that fill the context."""
     config = load_open_clip().get_model_config(name)
     generator = torch.Generator().manual_seed(0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from experiments.commands.command import Command
 from experiments.commands.data import Reading
@@ -28,6 +28,8 @@ class TrainDigits(Command):
     About three minutes on two cores.
     """
 
+    joins: ClassVar[bool] = True
+
     debug: bool = False
     """The recipe's twin of seconds: small towers, six steps."""
     seed: int = 0
@@ -52,6 +54,8 @@ class TrainEmoji(Command):
     combinations of subject, gender and skin tone.
     """
 
+    joins: ClassVar[bool] = True
+
     debug: bool = False
     """The recipe's twin of seconds: small towers, six steps."""
     seed: int = 0
@@ -71,6 +75,8 @@ class TrainEmoji(Command):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainScenes(Command):
     """Train on rendered scenes with captions in words, and plain CLIP beside it."""
+
+    joins: ClassVar[bool] = True
 
     debug: bool = False
     """The recipe's twin of seconds: small towers, six steps."""
@@ -96,6 +102,8 @@ class TrainPairs(Reading):
     of the data set are held out. Stopped and started again, the same command continues. Under
     torchrun all its processes train together.
     """
+
+    joins: ClassVar[bool] = True
 
     recipe: Literal["vit-b-16", "vit-l-14", "vit-b-16-500-steps"] = "vit-b-16-500-steps"
     """The published settings for ViT-B/16 or ViT-L/14, or 500 steps of the first."""

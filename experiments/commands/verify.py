@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.commands.command import Command
 from experiments.commands.predict import parse_captions, parse_sizes
@@ -17,8 +17,11 @@ class Verify(Command):
     """Predict which blocks a set of captions identifies, train, and measure whether it got there.
 
     Without captions: {0,1,2}, {0,3,4}, {1,3}, {2,4}, five concepts of two dimensions. About a
-    minute on two cores. The same command gives the same numbers.
+    minute on two cores. The same command gives the same numbers. Under torchrun all its processes
+    train together.
     """
+
+    joins: ClassVar[bool] = True
 
     captions: str | None = None
     """Captions separated by ";", the concepts of each by ",": "bear,pen;bear,chair"."""
@@ -43,8 +46,13 @@ class Verify(Command):
         from experiments.device import choose_device
         from experiments.report import write_report
         from experiments.verification import verify
+        from smartclip.train.ranks import joined, rank
 
-        done = verify(self.recipe(), self.out, device=choose_device(self.device))
+        with joined(choose_device(self.device)) as own:
+            first = rank() == 0
+            done = verify(self.recipe(), self.out, device=own)
+        if not first:
+            return {}
         page = write_report(done.folder.path / "report.html", "Verification", [done.section()])
         tell(Console(highlight=False), done)
         print(f"\nReport: {page}")

@@ -53,6 +53,19 @@ class EmojiSource:
         return batch.image, self.tokenizer.tokenise(batch.text).to(device)
 
 
+class TwoCaptionSource:
+    """Batches of emoji with two captions each, tokens [B, 2, L]: the label, and any of them."""
+
+    def __init__(self, data: EmojiData, tokenizer: Tokenizer, *, seed: int) -> None:
+        self.data, self.tokenizer, self.seed = data, tokenizer, seed
+
+    def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        batch = self.data.sample(size, seed=self.seed, start=step * size, device=device)
+        labels = [self.data.emoji[row].label for row in batch.index.tolist()]
+        pair = [self.tokenizer.tokenise(texts) for texts in (labels, batch.text)]
+        return batch.image, torch.stack(pair, 1).to(device)
+
+
 class EmojiPictures:
     """Training emoji, held-out combinations of known concepts, and held-out subjects."""
 

@@ -41,7 +41,14 @@ class PictureRecipe:
     train: TrainConfig
     clip: TrainConfig
 
-    def model(self, tokenizer: Tokenizer, device: torch.device, *, clip: bool) -> SmartCLIP:
+    def model(
+        self,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        *,
+        clip: bool,
+        kind: type[SmartCLIP] = SmartCLIP,
+    ) -> SmartCLIP:
         """A fresh model; its weights are drawn from the seed of its training."""
         config = TextConfig(
             vocabulary=tokenizer.size,
@@ -55,7 +62,7 @@ class PictureRecipe:
             if not clip:
                 with torch.no_grad():
                     text_tower.projection.mul_(TEXT_START)
-            model = SmartCLIP(
+            model = kind(
                 ImageTower(self.image, self.dimension),
                 text_tower,
                 width=text_tower.width,

@@ -3,6 +3,9 @@
     time = steps x the duration of the first steps,      price = time x price per hour,
     mfu  = work done in a second / what the device can do at most      (Chowdhery et al. 2022)
 
+The first steps are few and the machine may be busy with something else just then, so the time is
+estimated again after each quarter: what passed + steps left x the duration of that quarter's steps.
+
 `mfu` counts no recomputation, so it falls when features are cached or activations forgotten.
 """
 
@@ -26,6 +29,10 @@ SPEEDS = ("steps_per_second", "pairs_per_second", "mfu")
 # Steps whose duration stands for the others; the ones before them warm up.
 WARM_STEPS = 3
 TIMED_STEPS = 10
+# The time is estimated again after each of these parts of the run.
+PARTS = 4
+# It is said again if it moved by this share.
+WORTH_SAYING = 0.1
 
 # Dense FLOPs a second by data sheet, by a part of the device's name: float32 (torch leaves TF32
 # off) and bfloat16. The first part that is found counts.
@@ -63,8 +70,10 @@ class Cost:
         self.device, self.held_before, self.first_step = device, held_before, first_step
         self.peak_rate = peak_rate(device, execution.precision)
         self.expected_seconds: float | None = None
+        self.renewed: list[dict[str, float]] = []
+        self._said = 0.0
         self._started = self._warm = time.monotonic()
-        self._last = (first_step, self._started)
+        self._last = self._part = (first_step, self._started)
 
     def before(self) -> str:
         """What is known before the first step, in words."""
@@ -75,17 +84,37 @@ class Cost:
         )
 
     def tick(self, step: int) -> str | None:
-        """After each step; time and price in words, once, when enough steps were timed."""
-        done = step - self.first_step
+        """After each step; time and price in words when enough steps were timed, and renewed."""
+        done, steps = step - self.first_step, self.config.total_steps - self.first_step
         if done == WARM_STEPS:
             self._warm = time.monotonic()
-        if done != WARM_STEPS + TIMED_STEPS:
+            self._part = (step, self._warm)
+        if done == WARM_STEPS + TIMED_STEPS:
+            seconds = time.monotonic() - self._warm
+            self.expected_seconds = self._warm - self._started
+            self.expected_seconds += (steps - WARM_STEPS) * seconds / TIMED_STEPS
+            self._said = self.expected_seconds
+            return f"estimated from {TIMED_STEPS} steps: {self._bill(self.expected_seconds)}"
+        part = done * PARTS // steps
+        # Parts no longer than what the first estimate rests on would renew nothing.
+        due = part > (done - 1) * PARTS // steps and steps > PARTS * (WARM_STEPS + TIMED_STEPS)
+        return self._renew(step) if due and done < steps else None
+
+    def _renew(self, step: int) -> str | None:
+        """Estimate again from the steps since the last time; in words if that changes much."""
+        now = time.monotonic()
+        before, then = self._part
+        self._part = (step, now)
+        left = (self.config.total_steps - step) * (now - then) / (step - before)
+        total = now - self._started + left
+        self.renewed.append({"step": step, "seconds": total})
+        if abs(total / self._said - 1) < WORTH_SAYING:
             return None
-        seconds = time.monotonic() - self._warm
-        steps = self.config.total_steps - self.first_step
-        self.expected_seconds = self._warm - self._started
-        self.expected_seconds += (steps - WARM_STEPS) * seconds / TIMED_STEPS
-        return f"estimated from {TIMED_STEPS} steps: {self._bill(self.expected_seconds)}"
+        self._said = total
+        return (
+            f"estimated again at step {step}, from {step - before} steps: {self._bill(total)}, "
+            f"of which {left / 60:.3g} min are left"
+        )
 
     def speed(self, step: int) -> dict[str, float]:
         """Steps and pairs a second, and `mfu`, since the last call."""
@@ -104,7 +133,10 @@ class Cost:
         """At the end: estimated beside measured, as JSON and in words."""
         seconds = time.monotonic() - self._started
         memory = self._grown()
-        estimated = self.expected.to_dict() | {"seconds": self.expected_seconds}
+        estimated = self.expected.to_dict() | {
+            "seconds": self.expected_seconds,
+            "renewed": self.renewed,
+        }
         measured = {"memory": memory, "seconds": seconds}
         if self.execution.price_per_hour is not None:
             measured["price"] = self._price(seconds)
@@ -116,8 +148,20 @@ class Cost:
                 temporary.write_text(json.dumps(found, indent=1) + "\n")
         return (
             f"measured: {self._bill(seconds)}, {memory / 2**30:.2g} GiB; estimated: "
-            f"{self._bill(self.expected_seconds)}, {self.expected.memory / 2**30:.2g} GiB"
+            f"{self._bill(self.expected_seconds)}{self._missed(seconds)}, "
+            f"{self.expected.memory / 2**30:.2g} GiB"
         )
+
+    def _missed(self, seconds: float) -> str:
+        """How far the first estimate of the time was off, and the last one."""
+        if self.expected_seconds is None:
+            return ""
+        told = f" at first ({_off(seconds, self.expected_seconds)})"
+        if self.renewed:
+            last = self.renewed[-1]
+            told += f", {self._bill(last['seconds'])} at step {last['step']} "
+            told += f"({_off(seconds, last['seconds'])})"
+        return told
 
     def _grown(self) -> int:
         """Peak bytes of the run: what the process came to hold, and the weights it held before."""
@@ -132,6 +176,11 @@ class Cost:
         time = f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.3g} s"
         price = self.execution.price_per_hour
         return time if price is None else f"{time}, price {self._price(seconds):.2f}"
+
+
+def _off(measured: float, estimated: float) -> str:
+    share = measured / estimated - 1
+    return f"it took {abs(share):.0%} {'longer' if share > 0 else 'less'}"
 
 
 def peak_rate(device: torch.device, precision: Precision) -> float:

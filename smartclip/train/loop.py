@@ -4,6 +4,7 @@ What is minimised is in `losses`, what the phases are in `config`, how settings 
 how the work is spread over processes is in `parallel` and `gradients`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from smartclip.train.estimate import estimate
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.log import MetricsLog, training_progress
-from smartclip.train.losses import report, step_loss
+from smartclip.train.losses import Terms, report, step_loss
 from smartclip.train.optimiser import (
     OptimiserConfig,
     WeightAverage,
@@ -48,6 +49,7 @@ def train(
     execution: ExecutionConfig | None = None,
     optimiser: OptimiserConfig | None = None,
     validation: Validation | None = None,
+    objective: Callable[..., Terms] = step_loss,
     label: str = "training",
     quiet: bool = False,
 ) -> SmartCLIP:
@@ -65,6 +67,7 @@ def train(
         execution: how the work is carried out; it does not change the numbers.
         optimiser: weight decay, clipping, a moving average of the weights.
         validation: held-out pairs, looked at before each checkpoint; the best one is kept.
+        objective: what a step minimises, called as `step_loss` is.
         label: what the progress bar says.
         quiet: no progress bar.
 
@@ -123,7 +126,7 @@ def train(
         ):
             progress.say(cost.before())
             while state.step < config.total_steps:
-                line = _step(towers, state, source, config, optimiser)
+                line = _step(towers, state, source, config, optimiser, objective)
                 state.step += 1
                 last = state.step == config.total_steps
                 if said := cost.tick(state.step):
@@ -157,6 +160,7 @@ def _step(
     source: Source,
     config: TrainConfig,
     settings: OptimiserConfig,
+    objective: Callable[..., Terms],
 ) -> dict[str, float]:
     """One update; returns the line of the log as plain numbers only when it is written."""
     model, step = state.model, state.step
@@ -171,7 +175,7 @@ def _step(
         towers,
         images,
         tokens,
-        lambda features: step_loss(
+        lambda features: objective(
             model,
             features,
             config,

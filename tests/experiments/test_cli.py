@@ -286,3 +286,31 @@ def weights(folder: Path):
     from smartclip.train.checkpoint import read_checkpoint
 
     return read_checkpoint(folder / "checkpoint.safetensors")[1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo"], ["bench", "theory"], ["predict", "--captions", CAPTIONS]]
+)
+def test_a_command_of_one_process_refuses_torchrun_once(
+    arguments: list[str], refused, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert "on 2 processes" in refused(*arguments)
+    monkeypatch.setenv("RANK", "1")
+    for told in (arguments, ["verify", "--no-such-flag"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(told)
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err == ""
+
+
+def test_every_training_command_joins_the_processes_of_torchrun():
+    from experiments.commands import train, verify
+
+    commands = [
+        verify.Verify,
+        *(getattr(train, name) for name in dir(train) if name[:5] == "Train"),
+    ]
+    assert len(commands) == 6
+    assert all(command.joins for command in commands)

@@ -56,6 +56,22 @@ def test_queries_of_one_group_count_once() -> None:
     assert ignored.high - ignored.low < 0.5 * (alone.high - alone.low)
 
 
+def test_runs_that_agree_add_nothing_and_runs_that_differ_widen_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    gain = rng.normal(0.2, 1, size=60)
+    one = paired_difference(gain, np.zeros(60), resamples=20_000)
+    same = paired_difference(np.stack([gain] * 3), np.zeros((3, 60)), resamples=20_000)
+    assert (one.runs, same.runs, same.groups) == (1, 3, 60)
+    spread = one.high - one.low
+    assert abs(same.low - one.low) < 0.04 * spread
+    shifted = np.stack([gain - 1, gain, gain + 1])
+    apart = paired_difference(shifted, np.zeros((3, 60)), resamples=20_000)
+    assert apart.mean == pytest.approx(one.mean)
+    # Three values one apart: their mean has the standard deviation sqrt(2 / 3 / 3) when resampled.
+    expected = np.hypot((spread / 2) / 1.96, np.sqrt(2 / 9))
+    assert (apart.high - apart.low) / 2 / 1.96 == pytest.approx(expected, rel=0.1)
+
+
 def test_equal_models_are_undecided() -> None:
     found = paired_difference(np.ones(10), np.ones(10))
     assert (found.mean, found.low, found.high, found.decided) == (0, 0, 0, False)
@@ -76,6 +92,8 @@ def test_same_seed_same_interval() -> None:
         (np.ones(0), np.ones(0), {}),
         (np.ones(3), np.ones(3), {"groups": [1, 2]}),
         (np.ones(3), np.array([0, 1, np.nan]), {}),
+        (np.ones((2, 3)), np.ones((3, 3)), {}),
+        (np.ones((1, 2, 3)), np.ones((1, 2, 3)), {}),
         (np.ones(3), np.ones(3), {"level": 1.0}),
         (np.ones(3), np.ones(3), {"resamples": 0}),
     ],

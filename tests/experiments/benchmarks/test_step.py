@@ -50,7 +50,7 @@ def test_both_steps_move_the_same_towers(tiny: str, monkeypatch: pytest.MonkeyPa
             )
         ),
     )
-    images, tokens = step._batch(tiny, 4, 9)
+    images, tokens = step.noise_batch(tiny, 4, 9)
     assert tokens.shape == (4, 9)
     step.smartclip_step(tiny, images, tokens, 9)()
     step.clip_step(tiny, images, tokens, 9)()

@@ -75,7 +75,7 @@ def test_a_run_is_priced_after_its_first_steps_and_at_its_end(tmp_path, monkeypa
     told = [cost.tick(step) for step in range(21, 101)]
     # The clock moves by one second each time it is read: at the start, and twice here.
     due = WARM_STEPS + TIMED_STEPS
-    assert [step for step, line in enumerate(told, start=21) if line] == [20 + due]
+    assert next(step for step, line in enumerate(told, start=21) if line) == 20 + due
     assert "price" in told[due - 1]
     assert cost.expected_seconds == 1 + (80 - WARM_STEPS) / TIMED_STEPS
     speed = cost.speed(24)
@@ -85,5 +85,62 @@ def test_a_run_is_priced_after_its_first_steps_and_at_its_end(tmp_path, monkeypa
     assert "measured" in cost.write(tmp_path / "cost.json")
     written = json.loads((tmp_path / "cost.json").read_text())
     assert written["estimated"]["price"] == pytest.approx(36 * cost.expected_seconds / 3600)
-    assert written["measured"]["price"] == 36 * written["measured"]["seconds"] / 3600
+    measured = written["measured"]
+    assert measured["price"] == pytest.approx(36 * measured["seconds"] / 3600)
     assert written["measured"]["memory"] > 0
+
+
+class Clock:
+    """Time that passes only when the test says so."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr("smartclip.train.cost.time.monotonic", lambda: self.now)
+
+
+def followed(clock, seconds_of, steps=100):
+    """A run whose step n takes `seconds_of(n)`, and what was said after each step."""
+    cost = Cost(
+        expected(),
+        ExecutionConfig(),
+        TrainConfig(steps=steps, refine_steps=0, batch_size=512),
+        torch.device("cpu"),
+        held_before=0,
+        first_step=0,
+    )
+    said = {}
+    for step in range(1, steps + 1):
+        clock.now += seconds_of(step)
+        if line := cost.tick(step):
+            said[step] = line
+    return cost, said
+
+
+def test_a_machine_that_was_busy_at_first_is_judged_again(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch)
+    cost, said = followed(clock, lambda step: 5.0 if step <= 20 else 1.0)
+    assert cost.expected_seconds == 500
+    # After 25 steps: 105 s passed, and of the last 22 (the first 3 warm up) 17 took 5 s.
+    assert cost.renewed[0] == {"step": 25, "seconds": 105 + 75 * 90 / 22}
+    assert [line["seconds"] for line in cost.renewed[1:]] == [180, 180]
+    # The third says what the second did.
+    assert list(said) == [WARM_STEPS + TIMED_STEPS, 25, 50]
+    assert (
+        "estimated again at step 50, from 25 steps: 3 min, of which 0.833 min are left" in said[50]
+    )
+    end = cost.write(tmp_path / "cost.json")
+    assert "8.33 min at first (it took 64% less), 3 min at step 75 (it took 0% less)" in end
+    written = json.loads((tmp_path / "cost.json").read_text())
+    assert written["estimated"]["renewed"] == cost.renewed
+
+
+def test_a_steady_run_is_estimated_once_in_words(monkeypatch):
+    cost, said = followed(Clock(monkeypatch), lambda step: 1.0)
+    assert list(said) == [WARM_STEPS + TIMED_STEPS]
+    assert [line["seconds"] for line in cost.renewed] == [100, 100, 100]
+
+
+def test_a_short_run_is_not_estimated_again(tmp_path, monkeypatch):
+    cost, _ = followed(Clock(monkeypatch), lambda step: 1.0, steps=30)
+    assert cost.renewed == []
+    assert "30 s at first (it took 0% less)" in cost.write(tmp_path / "cost.json")
