@@ -1,5 +1,7 @@
 """The one error a user sees: what was given, the rule it breaks, and how to mend it."""
 
+from collections.abc import Mapping
+
 
 class InputError(ValueError):
     """Bad input, told in one line: the input, the rule, the fix.
@@ -18,3 +20,17 @@ class InputError(ValueError):
         self.given = given
         self.rule = rule
         self.fix = fix
+
+
+def refuse_broken_rules(settings: object, rules: Mapping[str, tuple[bool, str]]) -> None:
+    """The first attribute of `settings` that breaks its rule is an `InputError`.
+
+    Args:
+        settings: has the attributes that `rules` names.
+        rules: attribute -> whether its rule holds, and the rule in words.
+    """
+    for name, (holds, rule) in rules.items():
+        if not holds:
+            raise InputError(
+                f"{name} = {getattr(settings, name)!r}", rule=f"{name} is {rule}", fix="change it"
+            )

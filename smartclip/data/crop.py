@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from smartclip.data.pictures import MOST_PIXELS, decode
-from theory.errors import InputError
+from theory.errors import refuse_broken_rules
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -57,11 +57,7 @@ class Crop:
             "mirror": (0 <= self.mirror <= 1, "from 0 to 1"),
             "gap": (self.gap is None or self.gap >= 1, "at least 1, or None"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
-                )
+        refuse_broken_rules(self, rules)
 
     def __call__(
         self,

@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 from smartclip.objective import Negatives, Similarity
 from smartclip.train.growth import Growth
-from theory.errors import InputError
+from theory.errors import refuse_broken_rules
 
 Schedule = Literal["staged", "cosine"]
 
@@ -143,11 +143,7 @@ class TrainConfig:
             "log_every": (self.log_every >= 1, "at least 1"),
             "checkpoint_every": (self.checkpoint_every >= 1, "at least 1"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
-                )
+        refuse_broken_rules(self, rules)
 
     @property
     def total_steps(self) -> int:

@@ -7,7 +7,7 @@ more processes, with smaller micro-batches, in sharded form.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from theory.errors import InputError
+from theory.errors import refuse_broken_rules
 
 Parallel = Literal["ddp", "fsdp"]
 Precision = Literal["float32", "bfloat16"]
@@ -54,8 +54,4 @@ class ExecutionConfig:
                 "0 or more",
             ),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
-                )
+        refuse_broken_rules(self, rules)

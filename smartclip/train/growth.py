@@ -20,7 +20,7 @@ SmartCLIP leaves this open; derived and tried here.
 
 from dataclasses import dataclass
 
-from theory.errors import InputError
+from theory.errors import refuse_broken_rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +60,4 @@ class Growth:
             "decorrelation": (self.decorrelation >= 0, "0 or more"),
             "settled_decorrelation": (self.settled_decorrelation >= 0, "0 or more"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
-                )
+        refuse_broken_rules(self, rules)

@@ -18,7 +18,7 @@ from torch.optim import AdamW
 
 from smartclip.model import SmartCLIP
 from smartclip.train.config import TrainConfig
-from theory.errors import InputError
+from theory.errors import refuse_broken_rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,11 +47,7 @@ class OptimiserConfig:
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive"),
             "ema_decay": (self.ema_decay is None or 0 < self.ema_decay < 1, "between 0 and 1"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}", rule=f"{name} is {rule}", fix="change it"
-                )
+        refuse_broken_rules(self, rules)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
