@@ -30,7 +30,7 @@ def identifying(*, seed: int = 0) -> TrainConfig:
     return TrainConfig(
         steps=2000,
         refine_steps=400,
-        logit_scale=4.0,
+        logit_scale=8.0,
         refine_logit_scale=24.0,
         budget=0.1,
         prune_from=0.55,

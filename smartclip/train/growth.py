@@ -10,9 +10,9 @@ is. Without it the scale of z^_T is free, and two coordinates can carry the prec
   coordinate is at first a mixture that no caption predicts well, so gates close before content has
   formed. At s = 1/2 a coordinate that a caption knows nothing about costs nothing (z^_T = 0): gates
   stay open. Decorrelation gives rare concepts their place (see `smartclip.decorrelation`).
-* *Specialise.* As s rises, a coordinate survives in a caption only if the caption knows nearly all
+* *Specialise.* As s rises to `TrainConfig.logit_scale`, a coordinate survives in a caption only if the caption knows nearly all
   of it (C3), and mixtures fall apart into concepts.
-* *Settle* at `TrainConfig.logit_scale`, with little decorrelation left, since dependent concepts
+* *Settle* at that precision, with little decorrelation left, since dependent concepts
   have correlated codes. Without any, rare concepts lose coordinates again to common ones.
 
 SmartCLIP leaves this open; derived and tried here.
@@ -29,9 +29,8 @@ class Growth:
 
     Attributes:
         specialise_from: where exploring ends.
-        settle_from: where specialising ends; from here s is `TrainConfig.logit_scale`.
+        settle_from: where specialising ends, s having risen geometrically.
         explore_logit_scale: s while exploring.
-        specialise_logit_scale: s at the end of specialising, reached geometrically.
         alignment: weight of E |m (z^_I - z^_T)|^2 at the end of specialising, reached linearly.
         settled_alignment: the same weight while settling.
         decorrelation: weight of R(z^_I) while exploring and specialising.
@@ -41,7 +40,6 @@ class Growth:
     specialise_from: float = 0.25
     settle_from: float = 0.5
     explore_logit_scale: float = 0.5
-    specialise_logit_scale: float = 8.0
     alignment: float = 0.5
     settled_alignment: float = 0.2
     decorrelation: float = 1.0
@@ -54,7 +52,6 @@ class Growth:
                 "after specialise_from, both between 0 and 1",
             ),
             "explore_logit_scale": (self.explore_logit_scale > 0, "positive"),
-            "specialise_logit_scale": (self.specialise_logit_scale > 0, "positive"),
             "alignment": (self.alignment >= 0, "0 or more"),
             "settled_alignment": (self.settled_alignment >= 0, "0 or more"),
             "decorrelation": (self.decorrelation >= 0, "0 or more"),

@@ -65,9 +65,9 @@ def logit_scale(step: int, config: TrainConfig) -> float:
 
     With a `Growth`: constant while exploring, geometric while specialising, then the same.
 
-    >>> config = TrainConfig(steps=100, refine_steps=30, logit_scale=4.0, growth=Growth())
+    >>> config = TrainConfig(steps=100, refine_steps=30, logit_scale=8.0, growth=Growth())
     >>> [round(logit_scale(step, config), 2) for step in (0, 24, 49, 50, 99, 129)]
-    [0.5, 0.5, 7.16, 4.0, 4.0, 6.0]
+    [0.5, 0.5, 7.16, 8.0, 8.0, 6.0]
     """
     if refining(step, config):
         risen = _clip(3 * (step - config.steps) / config.refine_steps)
@@ -75,7 +75,7 @@ def logit_scale(step: int, config: TrainConfig) -> float:
     growth = config.growth
     if growth is None or settling(step, config):
         return config.logit_scale
-    first, last = growth.explore_logit_scale, growth.specialise_logit_scale
+    first, last = growth.explore_logit_scale, config.logit_scale
     return first * (last / first) ** _specialised(step, config.steps, growth)
 
 

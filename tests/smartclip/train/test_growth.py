@@ -21,7 +21,7 @@ CONFIG = TrainConfig(
     steps=40,
     refine_steps=8,
     batch_size=16,
-    logit_scale=4.0,
+    logit_scale=8.0,
     prune_from=0.55,
     prune_until=0.75,
     growth=Growth(),
@@ -38,7 +38,7 @@ def test_precision_rises_while_specialising_and_alignment_with_it():
     assert scales[0] == scales[10] == 0.5
     assert weights[10] == 0
     assert scales[-1] == pytest.approx(0.5 * 16**0.9)
-    assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (4.0, 0.2)
+    assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (8.0, 0.2)
 
 
 def test_the_channel_is_noisy_until_masks_stand_and_the_code_settles_in_its_second_half():
@@ -55,7 +55,7 @@ def test_decorrelation_falls_when_the_code_settles_and_ends_when_masks_stand():
 
 def test_without_growth_nothing_changes_before_refining():
     plain = replace(CONFIG, growth=None)
-    assert {logit_scale(step, plain) for step in range(40)} == {4.0}
+    assert {logit_scale(step, plain) for step in range(40)} == {8.0}
     assert {alignment(step, plain) for step in range(40)} == {0.0}
     assert alignment(40, plain) == plain.refine_alignment
 
