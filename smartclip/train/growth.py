@@ -10,10 +10,10 @@ is. Without it the scale of z^_T is free, and two coordinates can carry the prec
   coordinate is at first a mixture that no caption predicts well, so gates close before content has
   formed. At s = 1/2 a coordinate that a caption knows nothing about costs nothing (z^_T = 0): gates
   stay open. Decorrelation gives rare concepts their place (see `smartclip.decorrelation`).
-* *Specialise.* As s rises to `TrainConfig.logit_scale`, a coordinate survives in a caption only if the caption knows nearly all
-  of it (C3), and mixtures fall apart into concepts.
-* *Settle* at that precision, with little decorrelation left, since dependent concepts
-  have correlated codes. Without any, rare concepts lose coordinates again to common ones.
+* *Specialise.* As s rises to `TrainConfig.logit_scale`, a coordinate survives in a caption only if
+  the caption knows nearly all of it (C3), and mixtures fall apart into concepts.
+* *Settle* at that precision, with little decorrelation left, since dependent concepts have
+  correlated codes. Without any, rare concepts lose coordinates again to common ones.
 
 SmartCLIP leaves this open; derived and tried here.
 """
