@@ -40,7 +40,7 @@ out, and how many concepts that the prediction calls entangled came out alone. I
 let that happen by luck: the code then has a *twin*, a code of exactly the same losses in which the
 concept depends on its companion (`theory.recovery.twin`), and the concept is reported as entangled
 with the twin as witness. A run passes if every promised block is reached and no entangled concept
-is left without a twin.
+is left without a twin. The setting was chosen on seeds 0 and 1; all other seeds are untouched.
 """
 BAR = 0.95
 LAWS = {"independent": 0.0, "correlation 0.6": 0.6}
@@ -213,6 +213,8 @@ def page(table: pd.DataFrame) -> str:
         f"{part.reached.sum() / part.promised.sum():.0%} of promised blocks"
         for law, part in table.groupby("latents", sort=False)
     )
+    failed = table[~table.passed].groupby("family").size()
+    where = "; ".join(f"{family}: {count}" for family, count in failed.items()) or "nowhere"
     shown = table.assign(passed=table.passed.map({True: "yes", False: "no"})).round(3)
     shown["seconds"] = shown.seconds.round().astype(int)
     head = "| " + " | ".join(shown.columns) + " |\n|" + ":--|" * len(shown.columns)
@@ -222,7 +224,7 @@ def page(table: pd.DataFrame) -> str:
         f"{ABOUT}\n"
         f"**{passed} of {runs} runs passed; {blocks} promised blocks were reached.** {by_law}. "
         f"Training took {table.seconds.median():.0f} s at the median, on one thread with as many "
-        "runs side by side as workers.\n\n"
+        f"runs side by side as workers. Runs failed in: {where}.\n\n"
         f"{head}\n{body}\n"
     )
 
