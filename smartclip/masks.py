@@ -79,8 +79,7 @@ class MaskNetwork(nn.Module):
         Its weight is 1 in the attention, whatever query and key say, and 1 in the pooling.
         """
         attention = self.attention
-        value = slice(2 * attention.embed_dim, None)
-        weight, bias = attention.in_proj_weight[value], attention.in_proj_bias[value]
+        weight, bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
         state = state + attention.out_proj(F.linear(self.attention_norm(state), weight, bias))
         state = state + self.feedforward(state)
         # A softmax over one score: its parameters stay in the graph, as DDP asks.

@@ -32,6 +32,7 @@ RECIPE = VectorRecipe(
 DYING = """
 import sys, time, torch
 from pathlib import Path
+import experiments.recipes.vectors as vectors
 import experiments.verification as verification
 from experiments.recipes.vectors import VectorRecipe
 from smartclip.towers.mlp import MLPConfig
@@ -45,7 +46,7 @@ class Standing(WorldSource):
             time.sleep(600)
         return super().batch(step, size, device)
 
-verification.WorldSource = Standing
+vectors.WorldSource = Standing
 recipe = eval(sys.argv[1])
 verification.verify(recipe, Path(sys.argv[2]), device=torch.device("cpu"), quiet=True)
 """
