@@ -2,7 +2,7 @@ import doctest
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
@@ -32,9 +32,10 @@ def toy(constraint, *, steps=1500, seed=0, drawn=False, coordinates=50):
 
 
 @given(level=st.floats(0.1, 0.9), seed=st.integers(0, 50), drawn=st.booleans())
+@example(level=0.11328125, seed=0, drawn=False)  # 1,500 steps leave it 0.01 short, 3,000 nothing
 @settings(deadline=None, max_examples=6)
 def test_the_keep_rate_that_was_asked_for_is_kept(level, seed, drawn):
-    kept, worth, logits = toy(Constraint(level), seed=seed, drawn=drawn)
+    kept, worth, logits = toy(Constraint(level), steps=3000, seed=seed, drawn=drawn)
     assert sum(kept[-100:]) / 100 == pytest.approx(level, abs=0.01)
     assert max(abs(k - level) for k in kept[-100:]) < 0.03, "no circles"
     opened = worth[logits > 0]
