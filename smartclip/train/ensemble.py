@@ -155,7 +155,7 @@ class Ensemble:
             own = prices[0]._replace(**dict(zip(WEIGHTS, weights.unbind(), strict=True)))
             own = own._replace(**idle)
             gates = None if own.refining else GateNoise(drawn.get("caption"), drawn.get("shared"))
-            inputs = (images, tokens, own, Noise(gates, drawn.get("channel")))
+            inputs = (images, tokens, own, Noise(gates, drawn.get("channel"), drawn.get("order")))
             return functional_call(self.loss, (parameters, buffers), inputs)
 
         drawn = self._draw(prices[0])
@@ -176,8 +176,8 @@ class Ensemble:
         like = torch.empty(size, dimension, dtype=self.dtype, device=self.device)
         drawn: list[dict[str, Tensor]] = []
         for generator in self.generators:
-            gates, channel = draw_noise(self.models[0], like, prices, generator)
-            parts = {"channel": channel} | (gates._asdict() if gates else {})
+            gates, channel, order = draw_noise(self.models[0], like, prices, generator)
+            parts = {"channel": channel, "order": order} | (gates._asdict() if gates else {})
             drawn.append({name: part for name, part in parts.items() if part is not None})
         return {name: torch.stack([parts[name] for parts in drawn]) for name in drawn[0]}
 

@@ -13,7 +13,12 @@ is. Without it the scale of z^_T is free, and two coordinates can carry the prec
 * *Specialise.* As s rises to `TrainConfig.logit_scale`, a coordinate survives in a caption only if
   the caption knows nearly all of it (C3), and mixtures fall apart into concepts.
 * *Settle* at that precision, with little decorrelation left, since dependent concepts have
-  correlated codes. Without any, rare concepts lose coordinates again to common ones.
+  correlated codes. Without any, rare concepts lose coordinates again to common ones. Alignment
+  counts much: dependent concepts let a caption predict a mixture with a small residual, and what
+  a step of InfoNCE charges for it is less than what lossless alignment (C3) does.
+
+From specialising on, one step in `isolate_every` sees one group of coordinates alone, so that what
+few captions mention earns its place however long these are (see `smartclip.isolation`).
 
 SmartCLIP leaves this open; derived and tried here.
 """
@@ -35,15 +40,17 @@ class Growth:
         settled_alignment: the same weight while settling.
         decorrelation: weight of R(z^_I) while exploring and specialising.
         settled_decorrelation: the same weight while settling.
+        isolate_every: one step in so many sees one group of coordinates; None for no step.
     """
 
     specialise_from: float = 0.25
     settle_from: float = 0.5
     explore_logit_scale: float = 0.5
     alignment: float = 0.5
-    settled_alignment: float = 0.2
+    settled_alignment: float = 4.0
     decorrelation: float = 1.0
     settled_decorrelation: float = 0.05
+    isolate_every: int | None = 4
 
     def __post_init__(self) -> None:
         rules = {
@@ -56,5 +63,6 @@ class Growth:
             "settled_alignment": (self.settled_alignment >= 0, "0 or more"),
             "decorrelation": (self.decorrelation >= 0, "0 or more"),
             "settled_decorrelation": (self.settled_decorrelation >= 0, "0 or more"),
+            "isolate_every": (self.isolate_every is None or self.isolate_every >= 1, "1 or more"),
         }
         refuse_broken_rules(self, rules)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from smartclip.decorrelation import decorrelation as cross_talk
+from smartclip.isolation import isolated
 from smartclip.long_caption import long_caption_loss
 from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
 from smartclip.train.carried import constraint_of, scale_as_number, scale_of
@@ -26,9 +27,11 @@ from smartclip.train.schedule import (
     alignment,
     decorrelation,
     growing,
+    isolating,
     logit_scale,
     pruning,
     refining,
+    settling,
     thinning,
 )
 
@@ -54,6 +57,8 @@ class Prices(NamedTuple):
     aligning: bool
     refining: bool
     growing: bool
+    settling: bool
+    isolating: bool
     constrained: bool
     logit_scale: float | Float[Tensor, ""]
     alignment: float | Float[Tensor, ""]
@@ -68,6 +73,8 @@ class Prices(NamedTuple):
             aligning=aligning(step, config),
             refining=refining(step, config),
             growing=growing(step, config),
+            settling=settling(step, config),
+            isolating=isolating(step, config),
             constrained=config.keep_rate is not None and thinning(step, config) > 0,
             logit_scale=logit_scale(step, config),
             alignment=alignment(step, config),
@@ -78,10 +85,15 @@ class Prices(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """The random numbers of one step: `gates`, None where they stand still; and the channel's."""
+    """The random numbers of one step.
+
+    `gates`, None where they stand still; those of the noisy `channel`; and the `order` in which
+    coordinates are drawn, where one group is seen alone.
+    """
 
     gates: GateNoise | None
     channel: Float[Tensor, "B D"] | None
+    order: Float[Tensor, " D"] | None
 
 
 def draw_noise(
@@ -89,11 +101,13 @@ def draw_noise(
 ) -> Noise:
     """What a step needs of randomness, for logits of this shape."""
     gates = None if prices.refining else model.gate_noise(mask_logits, generator)
-    channel = None
+    channel = order = None
+    like = {"dtype": mask_logits.dtype, "device": mask_logits.device}
     if prices.growing:
-        like = {"dtype": mask_logits.dtype, "device": mask_logits.device}
         channel = torch.randn(mask_logits.shape, generator=generator, **like)
-    return Noise(gates, channel)
+    if prices.isolating:
+        order = torch.rand(mask_logits.shape[1], generator=generator, **like)
+    return Noise(gates, channel, order)
 
 
 def step_loss(
@@ -143,17 +157,22 @@ def priced_loss(
     image = embeddings.image
     if noise.channel is not None:
         image = through_channel(image, scale, noise.channel)
+    seen, weight = mask, 1.0
+    if noise.order is not None:
+        opened = model.expected_mask(embeddings.open_probability)
+        group, weight = isolated(opened, noise.order, unused=not prices.settling)
+        seen = mask * group
     contrastive = contrastive_share(
         own_part(image),
         embeddings.text,
-        mask,
+        seen,
         scale,
         similarity=config.similarity,
         mask_text=config.mask_text,
         negatives=config.negatives,
         chunk_size=chunk_size,
     )
-    loss, size = contrastive, None
+    loss, size = weight * contrastive, None
     if _counts(prices.alignment):
         gap = mask * (embeddings.image - embeddings.text).square()
         loss = loss + prices.alignment * gap.sum(1).mean()

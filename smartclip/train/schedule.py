@@ -92,6 +92,21 @@ def settling(step: int, config: TrainConfig) -> bool:
     )
 
 
+def isolating(step: int, config: TrainConfig) -> bool:
+    """Whether this step sees one group of coordinates alone; never without a `Growth`.
+
+    Of an even `log_every`, no line of the log falls on such a step if `isolate_every` is even too.
+    """
+    growth = config.growth
+    return (
+        growth is not None
+        and growth.isolate_every is not None
+        and growing(step, config)
+        and step >= growth.specialise_from * config.steps
+        and step % growth.isolate_every == 0
+    )
+
+
 def alignment(step: int, config: TrainConfig) -> float:
     """Weight of E |m (z^_I - z^_T)|^2 at this step."""
     growth = config.growth

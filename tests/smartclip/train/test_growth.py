@@ -12,7 +12,14 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
 from smartclip.train.loop import train
 from smartclip.train.losses import through_channel
-from smartclip.train.schedule import alignment, decorrelation, growing, logit_scale, settling
+from smartclip.train.schedule import (
+    alignment,
+    decorrelation,
+    growing,
+    isolating,
+    logit_scale,
+    settling,
+)
 from smartclip.train.source import WorldSource
 from theory import CaptionFamily
 from theory.errors import InputError
@@ -38,7 +45,7 @@ def test_precision_rises_while_specialising_and_alignment_with_it():
     assert scales[0] == scales[10] == 0.5
     assert weights[10] == 0
     assert scales[-1] == pytest.approx(0.5 * 16**0.9)
-    assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (8.0, 0.2)
+    assert (logit_scale(20, CONFIG), alignment(20, CONFIG)) == (8.0, 4.0)
 
 
 def test_the_channel_is_noisy_until_masks_stand_and_the_code_settles_in_its_second_half():
@@ -51,6 +58,13 @@ def test_the_channel_is_noisy_until_masks_stand_and_the_code_settles_in_its_seco
 def test_decorrelation_falls_when_the_code_settles_and_ends_when_masks_stand():
     assert [decorrelation(step, CONFIG) for step in (0, 19, 20, 39, 40)] == [1, 1, 0.05, 0.05, 0]
     assert decorrelation(0, replace(CONFIG, growth=None)) == 0
+
+
+def test_groups_are_seen_alone_once_the_code_specialises():
+    assert [step for step in range(48) if isolating(step, CONFIG)] == [12, 16, 20, 24, 28, 32, 36]
+    never = replace(CONFIG, growth=Growth(isolate_every=None))
+    for config in (never, replace(CONFIG, growth=None)):
+        assert not any(isolating(step, config) for step in range(48))
 
 
 def test_without_growth_nothing_changes_before_refining():
@@ -74,6 +88,7 @@ def test_the_channel_has_precision_two_s():
         ({"specialise_from": 0.6}, "settle_from"),
         ({"explore_logit_scale": 0.0}, "explore_logit_scale"),
         ({"alignment": -1.0}, "alignment"),
+        ({"isolate_every": 0}, "isolate_every"),
     ],
 )
 def test_impossible_stages_are_refused(given, named):
