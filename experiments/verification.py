@@ -15,9 +15,10 @@ from experiments.figures.training import training_curves
 from experiments.recipes.vectors import VectorRecipe
 from experiments.report import Picture, Section
 from experiments.run_folder import RESULT, RunFolder
-from smartclip.evaluate.code import Code, encode
+from experiments.vector_run import HELD_OUT_SEED, run_vectors
+from smartclip.evaluate.code import Code
 from smartclip.train.log import read_metrics
-from smartclip.train.loop import METRICS, train
+from smartclip.train.loop import METRICS
 from theory import Concept, Prediction, predict
 from theory.recovery import (
     Recovery,
@@ -30,8 +31,6 @@ from theory.recovery.folds import FoldTest, fold_test
 from theory.recovery.jacobian import JacobianTest, jacobian_test
 from theory.recovery.swap import Swap, independent_latents, swap_test
 
-# Streams of samples that never meet: training takes its own seed, measurement one far away.
-HELD_OUT_SEED = 1_000_003
 SWAPPED, DIFFERENTIATED = 1024, 128
 
 
@@ -47,6 +46,8 @@ class Verification:
         swap: how far the code of a block moves when everything else is redrawn.
         jacobian: what each coordinate of the code reads.
         folds: samples far apart in a block that share its code.
+        twins: concepts that came out alone by luck, each with a companion that a code of exactly
+            the same losses mixes it with (see `theory.recovery.twin`).
         independent: the same scores on latents of the same support without dependence between
             concepts; None where the concepts are independent anyway.
         code: embeddings and masks of the held-out samples.
@@ -60,6 +61,7 @@ class Verification:
     swap: Swap
     jacobian: JacobianTest
     folds: FoldTest
+    twins: dict[Concept, Concept]
     independent: Recovery | None
     code: Code
     folder: RunFolder
@@ -76,6 +78,7 @@ class Verification:
             "swap": self.swap.to_dict(),
             "jacobian": self.jacobian.to_dict(),
             "folds": self.folds.to_dict(),
+            "twins": [[str(concept), str(other)] for concept, other in self.twins.items()],
             "independent": None if self.independent is None else self.independent.to_dict(),
             "masks": self.code.caption_masks.int().tolist(),
             "mask_agreement": self.code.agreement,
@@ -153,6 +156,17 @@ class Verification:
         verdict = self.independent.verdict
         return f"On independent latents of the same support: {verdict[0].lower()}{verdict[1:]}"
 
+    @property
+    def twin_words(self) -> str:
+        """What luck there was, in one sentence; empty where there was none."""
+        if not self.twins:
+            return ""
+        mixed = ", ".join(f"{concept} with {other}" for concept, other in self.twins.items())
+        return (
+            f"Luck: {', '.join(map(str, self.twins))} came out alone without a promise. There is a "
+            f"code of exactly the same losses that is entangled, its twin, which mixes {mixed}."
+        )
+
     def _story(self) -> list[str]:
         family, alone = self.prediction.family, self.prediction.alone
         used = int(self.code.caption_masks.any(0).sum())
@@ -173,7 +187,7 @@ class Verification:
             f"blocks reach {bar} in both directions; the verdict asks it of every coordinate.",
             self.swap_words,
             self.fold_words,
-            *filter(None, [self.independent_words]),
+            *filter(None, [self.twin_words, self.independent_words]),
         ]
 
 
@@ -181,47 +195,31 @@ def verify(
     recipe: VectorRecipe, root: Path, *, device: torch.device, quiet: bool = False
 ) -> Verification:
     """Predict, train, measure, and keep all of it in a run folder under `root`."""
-    world = recipe.world()
-    prediction = predict(world.family)
     folder = RunFolder.open(root, "vectors", recipe.to_dict())
-    model = train(
-        recipe.model(world, device),
-        recipe.source(world),
-        recipe.train,
-        folder.path,
-        label="vectors",
-        quiet=quiet,
-    )
-    held_out = world.sample(recipe.samples, seed=HELD_OUT_SEED + recipe.train.seed)
-    assert isinstance(held_out.text, torch.Tensor)  # a vector world
-    code = encode(
-        model, held_out.image, held_out.text, held_out.caption, captions=len(world.family.captions)
-    )
+    run = run_vectors(recipe, folder.path, device=device, quiet=quiet)
+    world, held_out, code = run.world, run.held_out, run.code
+    prediction = predict(world.family)
     known = {"family": world.family, "masks": code.caption_masks}
     under = recovery_under_controls(held_out.latents, code.image, **known)
     recovery = under["learned"]
-
-    def encode_image(image: torch.Tensor) -> torch.Tensor:
-        return model.encode_image(image.float().to(device)).cpu()
-
     z, noise = held_out.latents.cpu(), held_out.image_noise.cpu()
     few = slice(SWAPPED)
     independent = None
     if recipe.dependence:
         free = independent_latents(z, family=world.family, seed=HELD_OUT_SEED)
-        with torch.no_grad():
-            free_code = encode_image(world.render(free, noise))
+        free_code = run.encode_image(world.render(free, noise)).detach()
         independent = block_recovery(free, free_code, **known)
     done = Verification(
         prediction=prediction,
         recovery=recovery,
         beside=beside_known(recovery, held_out.latents, code.image, masks=code.caption_masks),
         controls=comparison(under),
-        swap=swap_test(encode_image, world.render, z[few], noise[few], **known),
+        swap=swap_test(run.encode_image, world.render, z[few], noise[few], **known),
         jacobian=jacobian_test(
-            encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
+            run.encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
         ),
         folds=fold_test(z[few], code.image[few], **known),
+        twins=run.twins(recovery.blocks),
         independent=independent,
         code=code,
         folder=folder,

@@ -139,6 +139,6 @@ def tell(console: Any, done: "Verification") -> None:
     console.print(controls)
     console.print(done.swap_words)
     console.print(done.fold_words)
-    if done.independent_words:
-        console.print(done.independent_words)
+    for words in filter(None, (done.twin_words, done.independent_words)):
+        console.print(words)
     console.print(done.recovery.verdict)

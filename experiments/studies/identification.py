@@ -1,49 +1,41 @@
 """Does training reach what Theorem 4.3 promises? Twelve families, one setting, nothing tuned.
 
-python -m experiments.studies.identification --seeds 1 2 3 4 --out docs/identification.md
+    smartclip bench identification --seeds 2 3 4 5 6 --out docs/identification.md
 
 and, for what each part of the objective buys, the same with `--without clip` and other ablations.
+Every run that is done is kept in a table beside the page, so that the command can be stopped and
+goes on where it was.
 """
 
 import itertools
 import os
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
-import tyro
-from torch import Tensor
+from rich.console import Console
+from rich.progress import Progress
 
-from experiments.recipes.ablations import ablated
+from experiments.figures.identification import reached_by_method
+from experiments.figures.style import save
+from experiments.recipes.ablations import ablated, ablations
 from experiments.recipes.vectors import DEMO_CAPTIONS, VectorRecipe, identifying
-from experiments.verification import HELD_OUT_SEED
-from simulators import VectorWorld
+from experiments.studies.identification_page import page
+from experiments.vector_run import run_vectors
 from simulators.storage import write_atomically
-from simulators.world import Batch
-from smartclip.evaluate.code import encode
-from smartclip.model import SmartCLIP
-from smartclip.train.loop import train
 from theory.design import smallest_family
+from theory.errors import InputError
 from theory.recovery import block_recovery
-from theory.recovery.recovery import BlockScore
-from theory.recovery.twin import twin_latents
 from theory.recovery.verdict import Verdict
 
-ABOUT = """\
-For each family, law of the latents and seed: how many promised blocks (captions, unions,
-intersections, closures) reach completeness and purity of 0.95, averaged over coordinates and held
-out, and how many concepts that the prediction calls entangled came out alone. Independent latents
-let that happen by luck: the code then has a *twin*, a code of exactly the same losses in which the
-concept depends on its companion (`theory.recovery.twin`), and the concept is reported as entangled
-with the twin as witness. A run passes if every promised block is reached and no entangled concept
-is left without a twin. The setting was chosen on seeds 0 and 1; all other seeds are untouched.
-"""
 BAR = 0.95
 LAWS = {"independent": 0.0, "correlation 0.6": 0.6}
+WHOLE = "whole"
 
 Captions = tuple[tuple[str, ...], ...]
 
@@ -85,57 +77,47 @@ def families() -> dict[str, tuple[Captions, dict[str, int]]]:
     return sized
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Run:
-    """One family, law and seed."""
+    """One method, seed, law of the latents and family."""
 
-    family: str
-    law: str
+    method: str = WHOLE
     seed: int
-    ablation: str = "whole"
+    latents: str
+    family: str
+
+    def recipe(self) -> VectorRecipe:
+        """What is trained."""
+        captions, sizes = families()[self.family]
+        whole = VectorRecipe(
+            captions=captions,
+            sizes=tuple(sizes.items()),
+            dependence=LAWS[self.latents],
+            train=identifying(seed=self.seed),
+            seed=self.seed,
+        )
+        return ablated(whole, self.method)
 
 
 def measure(run: Run) -> dict[str, object]:
-    """Train and measure one run on one thread."""
+    """Train and measure one run on one thread: a row of the table."""
     torch.set_num_threads(1)
-    captions, sizes = families()[run.family]
-    whole = VectorRecipe(
-        captions=captions,
-        sizes=tuple(sizes.items()),
-        dependence=LAWS[run.law],
-        train=identifying(seed=run.seed),
-        seed=run.seed,
-    )
-    recipe = ablated(whole, run.ablation)
-    world = recipe.world()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        model = train(
-            recipe.model(world, torch.device("cpu")),
-            recipe.source(world),
-            recipe.train,
-            Path(folder),
-            quiet=True,
-        )
+        done = run_vectors(run.recipe(), Path(folder), device=torch.device("cpu"), quiet=True)
     seconds = time.perf_counter() - started
-    held_out = world.sample(recipe.samples, seed=HELD_OUT_SEED + run.seed)
-    assert isinstance(held_out.text, torch.Tensor)  # a vector world
-    code = encode(
-        model, held_out.image, held_out.text, held_out.caption, captions=len(world.family.captions)
-    )
-    recovery = block_recovery(
-        held_out.latents, code.image, family=world.family, masks=code.caption_masks
-    )
+    family, masks = done.world.family, done.code.caption_masks
+    recovery = block_recovery(done.held_out.latents, done.code.image, family=family, masks=masks)
     promised = [row for row in recovery.blocks if row.promised]
     reached = [min(row.completeness.average, row.purity.average) >= BAR for row in promised]
     alone = [row for row in recovery.blocks if row.verdict is Verdict.SURPRISE]
-    unexplained = sum(
-        not has_twin(run, world, model, held_out, code.caption_masks, row) for row in alone
-    )
+    lucky = done.twins(alone)
+    unexplained = sum(not any(concept in lucky for concept in row.block) for row in alone)
     return {
-        "family": run.family,
-        "latents": run.law,
+        "method": run.method,
         "seed": run.seed,
+        "latents": run.latents,
+        "family": run.family,
         "promised": len(promised),
         "reached": sum(reached),
         "entangled but alone": len(alone),
@@ -143,91 +125,66 @@ def measure(run: Run) -> dict[str, object]:
         "passed": all(reached) and not unexplained,
         "least completeness": min(row.completeness.average for row in promised),
         "least purity": min(row.purity.average for row in promised),
-        "used": int(code.caption_masks.any(0).sum()),
-        "needed": world.family.dimension,
+        "used": int(masks.any(0).sum()),
+        "needed": family.dimension,
         "seconds": seconds,
     }
 
 
-def has_twin(
-    run: Run, world: VectorWorld, model: SmartCLIP, held_out: Batch, masks: Tensor, row: BlockScore
-) -> bool:
-    """Whether the code of a concept that came out alone has a twin in which it is entangled."""
-    family = world.family
-    if LAWS[run.law]:
-        return False  # dependent concepts have no twin of the same law
-    for concept in row.block:
-        for companion in family.closure(concept) - row.block:
-            if len(family.space.columns([concept])) < 2:
-                continue
-            z = twin_latents(held_out.latents, family, concept, companion)
-            image = world.render(z, held_out.image_noise).float()
-            with torch.no_grad():
-                code = model.encode_image(image)
-            twin = block_recovery(held_out.latents, code, family=family, masks=masks)
-            if any(
-                o.block == row.block and o.verdict is Verdict.NOT_IDENTIFIED for o in twin.blocks
-            ):
-                return True
-    return False
-
-
-def study(
+def suite(
     *,
-    seeds: tuple[int, ...] = (0,),
-    without: str = "",
+    seeds: Sequence[int],
+    without: Sequence[str] = (),
     out: Path,
     workers: int = 2,
-) -> None:
-    """Run the suite and write its table.
+    pool: Callable[[int], Executor] = ProcessPoolExecutor,
+) -> pd.DataFrame:
+    """Train what `out` does not have yet, and write its page, its figure and its table of runs.
 
     Args:
         seeds: of mixings, initial weights, samples and gates.
-        without: an ablation, see `experiments.recipes.ablations`; none by default.
-        out: the Markdown file.
+        without: ablations instead of the whole, see `experiments.recipes.ablations`.
+        out: the Markdown page; the runs are kept beside it as CSV, the figure in `pictures/`.
         workers: processes, one thread each.
+        pool: makes them.
+
+    Returns:
+        All runs that the table beside `out` has.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
-    runs = [
-        Run(family=family, law=law, seed=seed, ablation=without or "whole")
+    for name in without:
+        if name not in ablations():
+            raise InputError(
+                f"ablation {name!r}",
+                rule="the ablations are " + ", ".join(ablations()[1:]),
+                fix="choose among them",
+            )
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
+    store = out.with_suffix(".csv")
+    rows = pd.read_csv(store).to_dict("records") if store.exists() else []
+    done = {(row["method"], row["seed"], row["latents"], row["family"]) for row in rows}
+    wanted = [
+        run
+        for method in (without or (WHOLE,))
         for seed in seeds
-        for law in LAWS
+        for latents in LAWS
         for family in families()
+        if astuple(run := Run(method=method, seed=seed, latents=latents, family=family)) not in done
     ]
-    rows: list[dict[str, object]] = []
-    with ProcessPoolExecutor(workers) as pool:
-        for row in pool.map(measure, runs):
+    console = Console(stderr=True)
+    with pool(workers) as workforce, Progress(console=console) as progress:
+        for row in progress.track(
+            workforce.map(measure, wanted), total=len(wanted), description="runs"
+        ):
             rows.append(row)
-            print(f"{len(rows)} of {len(runs)}: {row}", flush=True)
-            with write_atomically(out) as temporary:  # a study cut short keeps what it has
-                temporary.write_text(page(pd.DataFrame(rows)), encoding="utf-8")
-    print(f"Table: {out}")
-
-
-def page(table: pd.DataFrame) -> str:
-    """The table and its summary in Markdown."""
-    passed, runs = int(table.passed.sum()), len(table)
-    blocks = f"{table.reached.sum()} of {table.promised.sum()}"
-    by_law = "; ".join(
-        f"{law}: {int(part.passed.sum())} of {len(part)} runs, "
-        f"{part.reached.sum() / part.promised.sum():.0%} of promised blocks"
-        for law, part in table.groupby("latents", sort=False)
-    )
-    failed = table[~table.passed].groupby("family").size()
-    where = "; ".join(f"{family}: {count}" for family, count in failed.items()) or "nowhere"
-    shown = table.assign(passed=table.passed.map({True: "yes", False: "no"})).round(3)
-    shown["seconds"] = shown.seconds.round().astype(int)
-    head = "| " + " | ".join(shown.columns) + " |\n|" + ":--|" * len(shown.columns)
-    body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in shown.to_numpy().tolist())
-    return (
-        "# Identification: what training reaches\n\n"
-        f"{ABOUT}\n"
-        f"**{passed} of {runs} runs passed; {blocks} promised blocks were reached.** {by_law}. "
-        f"Training took {table.seconds.median():.0f} s at the median, on one thread with as many "
-        f"runs side by side as workers. Runs failed in: {where}.\n\n"
-        f"{head}\n{body}\n"
-    )
-
-
-if __name__ == "__main__":
-    tyro.cli(study)
+            with write_atomically(store) as temporary:
+                pd.DataFrame(rows).to_csv(temporary, index=False)
+            progress.console.print(
+                f"{row['method']}, seed {row['seed']}, {row['latents']}, {row['family']}: "
+                f"{row['reached']} of {row['promised']} blocks"
+            )
+    table = pd.DataFrame(rows)
+    picture = save(reached_by_method(table), out.parent / "pictures" / f"{out.stem}.png")
+    with write_atomically(out) as temporary:
+        text = page(table, picture=picture.relative_to(out.parent), store=store.name)
+        temporary.write_text(text, encoding="utf-8")
+    return table
