@@ -95,6 +95,7 @@ def run_vectors(
         recipe.source(world),
         recipe.train,
         folder,
+        objective=recipe.objective,
         label="vectors",
         quiet=quiet,
     )

@@ -1,5 +1,6 @@
 """Train SmartCLIP on a vector world: the setting the identification statements are about."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +13,9 @@ from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
+from smartclip.train.losses import Terms, step_loss
 from smartclip.train.source import LongAndShort, WorldSource
+from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions
 from theory import CaptionFamily, InputError
 
 # Five concepts of two dimensions, none of them alone in any caption. Every pair of captions but
@@ -53,6 +56,8 @@ class VectorRecipe:
         gate: how mask logits become masks.
         opening: probability with which gates are open at first.
         all_open: every mask is all ones: CLIP.
+        components: Long-CLIP instead (see `smartclip.long_caption`), with so many components for
+            the short one of two captions an image.
         train: the training.
         samples: held-out samples that measure recovery.
         seed: of the mixings; samples and training take theirs from `train.seed`.
@@ -66,6 +71,7 @@ class VectorRecipe:
     gate: Gate = "bernoulli"
     opening: float = 0.5
     all_open: bool = False
+    components: int | None = None
     train: TrainConfig = field(default_factory=identifying)
     samples: int = 4096
     seed: int = 0
@@ -94,7 +100,7 @@ class VectorRecipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.train.seed)
             text_tower = MLPTextTower(world.text_dimension, dimension, self.tower)
-            model = SmartCLIP(
+            model = (SmartCLIP if self.components is None else TwoCaptions)(
                 MLPImageTower(world.image_dimension, dimension, self.tower),
                 text_tower,
                 width=text_tower.width,
@@ -107,8 +113,13 @@ class VectorRecipe:
 
     def source(self, world: VectorWorld) -> WorldSource:
         """The batches of training: two captions an image for Long-CLIP, else one."""
-        kind = WorldSource if self.train.components is None else LongAndShort
+        kind = WorldSource if self.components is None else LongAndShort
         return kind(world, seed=self.train.seed)
+
+    @property
+    def objective(self) -> Callable[..., Terms]:
+        """What a step minimises."""
+        return step_loss if self.components is None else LongCaptionObjective(self.components)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -53,9 +53,6 @@ class TrainConfig:
         budget: nats charged per open coordinate of a caption, to the shared gates only. A
             coordinate that repeats another earns about 0.3 nats where it is open, one that carries
             a dimension of its own about 1.
-        components: Long-CLIP instead (see `smartclip.long_caption`), with so many components for
-            the short captions. Rows 2i and 2i + 1 of a batch are then a long and a short caption
-            of one image, as `LongAndShort` gives them. Masks and their prices are left out.
         align_until: share of `steps` in which every coordinate is open.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full, and sparsity starts to.
@@ -83,7 +80,6 @@ class TrainConfig:
     sparsity: float = 0.06
     keep_rate: float | None = None
     budget: float = 0.6
-    components: int | None = None
     align_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
@@ -114,17 +110,6 @@ class TrainConfig:
             "sparsity": (self.sparsity >= 0, "0 or more"),
             "budget": (self.budget >= 0, "0 or more"),
             "keep_rate": (self.keep_rate is None or 0 < self.keep_rate <= 1, "above 0, at most 1"),
-            "components": (
-                self.components is None
-                or (
-                    self.components >= 1
-                    and self.batch_size >= 4
-                    and self.batch_size % 2 == 0
-                    and self.similarity == "cosine"
-                    and self.growth is None
-                ),
-                "1 or more, for the cosine, without growth, and an even batch of 4 or more",
-            ),
             "prune_until": (
                 0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
                 "after prune_from, and that not before align_until, all between 0 and 1",

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from smartclip.decorrelation import decorrelation as cross_talk
 from smartclip.isolation import isolated
-from smartclip.long_caption import long_caption_loss
-from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
+from smartclip.model import Features, GateNoise, SmartCLIP
 from smartclip.train.carried import constraint_of, scale_as_number, scale_of
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
@@ -150,8 +149,6 @@ def priced_loss(
     """`step_loss`, a pure function of its prices and its noise: it may be vmapped."""
     embeddings = model.head(features, generator=noise.gates)
     scale = scale_of(model, prices.logit_scale)
-    if config.components is not None:
-        return _of_two_captions(embeddings, scale, config.components, chunk_size)
     masks_learn = not (prices.aligning or prices.refining or model.all_open)
     mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
     image = embeddings.image
@@ -193,24 +190,6 @@ def priced_loss(
 def _counts(weight: float | Float[Tensor, ""]) -> bool:
     """A number may say that its term is not needed; a tensor is not looked into."""
     return not isinstance(weight, float) or weight > 0
-
-
-def _of_two_captions(
-    embeddings: Embeddings,
-    scale: float | Float[Tensor, ""],
-    components: int,
-    chunk_size: int | None,
-) -> Terms:
-    """Long-CLIP's loss, computed whole on every rank: the principal directions need all images."""
-    loss = long_caption_loss(
-        embeddings.image[::2],
-        embeddings.text[::2],
-        embeddings.text[1::2],
-        scale,
-        components=components,
-        chunk_size=chunk_size,
-    )
-    return Terms(loss, loss, torch.ones_like(embeddings.mask))
 
 
 def through_channel(

@@ -92,25 +92,21 @@ class WorldSource:
 
 
 class LongAndShort(WorldSource):
-    """Rows 2i and 2i + 1 are one image with two of its captions, the longer one first.
+    """Images with two of their captions each, [B, 2, L], the longer one first.
 
     Longer is the one that mentions more concepts. What Long-CLIP trains on; arguments as above.
     """
 
     def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        first, last = start // 2, (start + n + 1) // 2
         one, other = (
-            self.world.sample(last - first, seed=self.seed, start=first, draw=draw, device=device)
+            self.world.sample(n, seed=self.seed, start=start, draw=draw, device=device)
             for draw in (0, 1)
         )
         counts = torch.tensor(self.world.family.matrix, device=device).sum(1)
         swapped = (counts[other.caption] > counts[one.caption]).unsqueeze(1)
         texts = _vectors(one), _vectors(other)
-        pairs = torch.stack(
-            [torch.where(swapped, *reversed(texts)), torch.where(swapped, *texts)], dim=1
-        )
-        rows = slice(start - 2 * first, start - 2 * first + n)
-        return one.image.repeat_interleave(2, dim=0)[rows], pairs.flatten(0, 1)[rows]
+        pairs = [torch.where(swapped, *reversed(texts)), torch.where(swapped, *texts)]
+        return one.image, torch.stack(pairs, dim=1)
 
 
 def _vectors(batch: Batch) -> Tensor:

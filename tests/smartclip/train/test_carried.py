@@ -17,7 +17,7 @@ from smartclip.train.ensemble import train_together
 from smartclip.train.growth import Growth
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, METRICS, train
-from smartclip.train.source import LongAndShort, WorldSource
+from smartclip.train.source import WorldSource
 from theory import CaptionFamily
 from theory.errors import InputError
 
@@ -36,7 +36,6 @@ OPTIONS = {
     "masked text": {"mask_text": True, "similarity": "cosine"},
     "keep rate": {"keep_rate": 0.2},
     "learned scale": {"learned_scale": True},
-    "long-clip": {"similarity": "cosine", "components": 2},
 }
 
 
@@ -52,8 +51,8 @@ def fresh(**options):
     return SmartCLIP(image, text, width=text.width, dimension=6, heads=2, **options)
 
 
-def source(config, kill=None):
-    class Dying(LongAndShort if config.components else WorldSource):
+def source(kill=None):
+    class Dying(WorldSource):
         def batch(self, step, size, device):
             if step == kill:
                 raise Killed
@@ -65,13 +64,13 @@ def source(config, kill=None):
 @pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS)
 def test_an_option_trains_counts_and_resumes(changes, tmp_path):
     config = replace(CONFIG, **changes)
-    whole = train(fresh(), source(config), config, tmp_path / "whole", quiet=True)
+    whole = train(fresh(), source(), config, tmp_path / "whole", quiet=True)
     plain = replace(CONFIG, similarity=config.similarity)
-    other = train(fresh(), source(plain), plain, tmp_path / "plain", quiet=True)
+    other = train(fresh(), source(), plain, tmp_path / "plain", quiet=True)
     assert not torch.equal(whole.text_tower.project.weight, other.text_tower.project.weight)
     with pytest.raises(Killed):
-        train(fresh(), source(config, kill=12), config, tmp_path / "cut", quiet=True)
-    resumed = train(fresh(), source(config), config, tmp_path / "cut", quiet=True)
+        train(fresh(), source(kill=12), config, tmp_path / "cut", quiet=True)
+    resumed = train(fresh(), source(), config, tmp_path / "cut", quiet=True)
     expected, found = whole.state_dict(), resumed.state_dict()
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -79,7 +78,7 @@ def test_an_option_trains_counts_and_resumes(changes, tmp_path):
 
 def test_the_price_of_the_keep_rate_rises_and_is_charged(tmp_path):
     config = replace(CONFIG, keep_rate=0.01)
-    model = train(fresh(), source(config), config, tmp_path, quiet=True)
+    model = train(fresh(), source(), config, tmp_path, quiet=True)
     prices = [line["keep_price"] for line in read_metrics(tmp_path / METRICS)]
     assert prices[0] == 0
     assert prices[5] < prices[10] < prices[13]
@@ -89,7 +88,7 @@ def test_the_price_of_the_keep_rate_rises_and_is_charged(tmp_path):
 
 def test_a_learned_scale_moves_and_a_fixed_one_does_not(tmp_path):
     config = replace(CONFIG, learned_scale=True)
-    model = train(fresh(), source(config), config, tmp_path / "learned", quiet=True)
+    model = train(fresh(), source(), config, tmp_path / "learned", quiet=True)
     scales = [line["logit_scale"] for line in read_metrics(tmp_path / "learned" / METRICS)]
     assert abs(scales[-1] - config.logit_scale) > 1e-3
     assert scale_as_number(model, 0.0) == scales[-1]
@@ -98,7 +97,7 @@ def test_a_learned_scale_moves_and_a_fixed_one_does_not(tmp_path):
 
 def test_weights_of_a_run_are_read_without_what_its_loss_carried(tmp_path):
     config = replace(CONFIG, keep_rate=0.2, learned_scale=True)
-    model = train(fresh(), source(config), config, tmp_path, quiet=True)
+    model = train(fresh(), source(), config, tmp_path, quiet=True)
     loaded = fresh()
     load_model(tmp_path / CHECKPOINT, loaded)
     assert torch.equal(loaded.text_tower.project.weight, model.text_tower.project.weight)
@@ -108,7 +107,7 @@ def test_weights_of_a_run_are_read_without_what_its_loss_carried(tmp_path):
 def test_options_are_the_same_for_runs_trained_together(changes, tmp_path):
     class Double:
         def __init__(self, config):
-            self.source = source(config)
+            self.source = source()
 
         def batch(self, step, size, device):
             images, tokens = self.source.batch(step, size, device)
@@ -145,34 +144,11 @@ def test_rows_of_similarities_give_the_loss_of_own_negatives():
         )
 
 
-def test_long_and_short_captions_of_one_image():
-    pairs = LongAndShort(WORLD, seed=1, steps_at_once=2)
-    cpu = torch.device("cpu")
-    images, tokens = pairs.batch(3, 8, cpu)
-    assert torch.equal(images[::2], images[1::2])
-    whole = [WORLD.sample(4, seed=1, start=12, draw=draw) for draw in (0, 1)]
-    assert torch.equal(images[::2], whole[0].image)
-    mentioned = torch.tensor(WORLD.family.matrix).sum(1)
-    counts = torch.stack([mentioned[batch.caption] for batch in whole])
-    for row in range(4):
-        texts = {tuple(batch.text[row].tolist()) for batch in whole}
-        assert texts == {tuple(tokens[2 * row].tolist()), tuple(tokens[2 * row + 1].tolist())}
-        if counts[0, row] != counts[1, row]:
-            longer = whole[int(counts[:, row].argmax())]
-            assert torch.equal(tokens[2 * row], longer.text[row])
-    assert (counts[0] != counts[1]).any()
-    for wanted in (slice(1, 4), slice(2, 8)):
-        part = pairs.rows(3, 8, wanted, cpu)
-        torch.testing.assert_close(part, (images[wanted], tokens[wanted]))
-
-
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"keep_rate": 0.0}, "keep_rate"),
         ({"learned_scale": True, "growth": Growth()}, "learned_scale"),
-        ({"components": 2}, "components"),
-        ({"components": 2, "similarity": "cosine", "batch_size": 7}, "components"),
     ],
     ids=str,
 )

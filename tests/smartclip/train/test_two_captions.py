@@ -13,6 +13,7 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from smartclip.train.losses import step_loss
+from smartclip.train.source import LongAndShort
 from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions, two_caption_loss
 from theory import CaptionFamily
 
@@ -21,6 +22,8 @@ CONFIG = TrainConfig(
     steps=6, refine_steps=0, batch_size=8, log_every=1, checkpoint_every=3, prune_from=0.25, seed=1
 )
 WORLD = VectorWorld(FAMILY)
+# Captions of two sizes.
+CHAIN = VectorWorld(CaptionFamily.from_captions([["a", "b"], ["b", "c"], ["c"]]))
 
 
 class Pairs:
@@ -120,3 +123,22 @@ def test_the_loop_trains_with_either_and_resumes(tmp_path, objective):
         assert torch.equal(tensor, again.state_dict()[name]), name
     moved = fresh(**options).state_dict()
     assert any(not torch.equal(tensor, moved[name]) for name, tensor in whole.state_dict().items())
+
+
+def test_long_and_short_captions_of_one_image():
+    pairs = LongAndShort(CHAIN, seed=1, steps_at_once=2)
+    cpu = torch.device("cpu")
+    images, tokens = pairs.batch(3, 8, cpu)
+    assert tokens.shape[:2] == (8, 2)
+    whole = [CHAIN.sample(8, seed=1, start=24, draw=draw) for draw in (0, 1)]
+    assert torch.equal(images, whole[0].image)
+    mentioned = torch.tensor(CHAIN.family.matrix).sum(1)
+    counts = torch.stack([mentioned[batch.caption] for batch in whole])
+    for row in range(8):
+        texts = {tuple(batch.text[row].tolist()) for batch in whole}
+        assert texts == {tuple(caption.tolist()) for caption in tokens[row]}
+        if counts[0, row] != counts[1, row]:
+            longer = whole[int(counts[:, row].argmax())]
+            assert torch.equal(tokens[row, 0], longer.text[row])
+    assert (counts[0] != counts[1]).any()
+    torch.testing.assert_close(pairs.rows(3, 8, slice(1, 4), cpu), (images[1:4], tokens[1:4]))
