@@ -17,9 +17,9 @@ with the twin as witness. A run passes if every promised block is reached and no
 is left without a twin. One setting serves all families; it was chosen on seeds 0 and 1.
 
 Methods: the *whole* recipe of `experiments/recipes/vectors.py`, and the same with one part taken
-away (`experiments/recipes/ablations.py`); *clip* and *published* compare by the cosine, under
-which a code may be scaled by any positive number, so that their purity is a lower bound. Intervals of runs are Wilson's, those of blocks
-bootstrap over runs, 95 %.
+away (`experiments/recipes/ablations.py`). *clip* and *published* compare by the cosine, under which
+a code may be scaled by any positive number, so that their purity is a lower bound. Intervals of
+runs are Wilson's, those of blocks bootstrap over runs, 95 %.
 """
 RESAMPLES = 2000
 
