@@ -28,7 +28,8 @@ def test_an_ablation_trains(name, tmp_path):
     train(model, recipe.source(world), recipe.train, tmp_path, **how)
     assert not torch.equal(model.text_tower.project.weight, start)
     mask = model.encode_text(world.sample(16, seed=0).text)[1]
-    assert mask.eq(1).all() == (name in ("clip", "long-clip"))
+    # Masks of the published model start all ones, and ten steps do not close a gate.
+    assert mask.eq(1).all() == (name in ("published", "clip", "long-clip"))
 
 
 def test_an_unknown_ablation_is_refused():
