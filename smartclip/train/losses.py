@@ -5,8 +5,8 @@
 
 m^(t) = g * b(t), where the budget moves only the shared gates g (see `smartclip.masks`). With a
 keep rate asked for, the price of b is the multiplier of that constraint instead. In some steps of a
-growing code L_modular is that of one group of coordinates (`smartclip.isolation`). Which prices count
-at which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
+growing code L_modular is that of one group of coordinates (`smartclip.isolation`). Which prices
+count at which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
 """
 
 from typing import NamedTuple
