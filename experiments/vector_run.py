@@ -1,6 +1,5 @@
 """One run on a vector world: train, encode held-out samples, and find the twins of lucky codes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,28 +47,25 @@ class VectorRun:
         """z^_I of any images, on the CPU; it can be differentiated."""
         return self.model.encode_image(image.float().to(self.device)).cpu()
 
-    def twins(self, rows: Sequence[BlockScore]) -> dict[Concept, Concept]:
-        """The concepts that came out alone by luck, each with a companion its twin mixes it with.
+    def twin(self, row: BlockScore) -> tuple[Concept, Concept] | None:
+        """Why a block came out alone that no statement promises: luck, if there is a twin.
 
         Args:
-            rows: the measured blocks; those are looked at that no statement promises but that came
-                out alone.
+            row: a measured block.
 
         Returns:
-            Nothing for dependent concepts and for those of one dimension: rotating them would
-            change the law of the latents, which a trained objective may notice.
+            A concept of the block and the companion outside that the twin mixes it with. None for
+            any other block; also for dependent concepts and those of one dimension: rotating them
+            would change the law of the latents, which a trained objective may notice.
         """
-        if self.recipe.dependence:
-            return {}
-        found: dict[Concept, Concept] = {}
-        for row in rows:
-            if row.verdict is not Verdict.SURPRISE:
-                continue
-            for concept in row.block:
-                for companion in self.world.family.closure(concept) - row.block:
-                    if concept not in found and self._is_mixed_by_twin(row, concept, companion):
-                        found[concept] = companion
-        return found
+        if self.recipe.dependence or row.verdict is not Verdict.SURPRISE:
+            return None
+        pairs = (
+            (concept, companion)
+            for concept in row.block
+            for companion in self.world.family.closure(concept) - row.block
+        )
+        return next((pair for pair in pairs if self._is_mixed_by_twin(row, *pair)), None)
 
     def _is_mixed_by_twin(self, row: BlockScore, concept: Concept, companion: Concept) -> bool:
         family = self.world.family

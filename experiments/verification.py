@@ -219,7 +219,7 @@ def verify(
             run.encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
         ),
         folds=fold_test(z[few], code.image[few], **known),
-        twins=run.twins(recovery.blocks),
+        twins=dict(filter(None, map(run.twin, recovery.blocks))),
         independent=independent,
         code=code,
         folder=folder,

@@ -22,6 +22,7 @@ import tyro
 from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
+from experiments.studies.markdown import markdown
 from simulators.storage import write_atomically
 from theory import CaptionFamily, Concept
 from theory.recovery import Verdict, block_recovery
@@ -194,11 +195,11 @@ calls a coordinate from 5 % of its variance on.
 
 Independent latents:
 
-{markdown(independent)}
+{shown(independent)}
 
 Latents with a correlation of {STRONG:g}:
 
-{markdown(dependent)}
+{shown(dependent)}
 """
 
 
@@ -260,18 +261,15 @@ def by_encoder(codes: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def markdown(table: pd.DataFrame) -> str:
+def shown(table: pd.DataFrame) -> str:
     """A table for the docs, wrong answers with their share in per cent."""
     shares = {"false negatives": "identified", "false positives": "not identified"}
-    head = [str(name) for name in table.columns]
-    lines = ["| " + " | ".join(head) + " |", "|" + ":--|" * len(head)]
-    for record in table.to_dict(orient="records"):
-        cells = []
-        for name in head:
-            whole = record[shares[name]] if name in shares else 0
-            cells.append(f"{record[name]} ({record[name] / whole:.2%})" if whole else record[name])
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    return "\n".join(lines)
+    records = table.to_dict(orient="records")
+    for record in records:
+        for name in shares.keys() & record.keys():
+            if whole := record[shares[name]]:
+                record[name] = f"{record[name]} ({record[name] / whole:.2%})"
+    return markdown(records)
 
 
 def report(
@@ -306,19 +304,19 @@ Run it again ({seconds / 60:.0f} minutes here, on one core of two that other wor
 
 ## All rules
 
-{markdown(rates(rows, [], names))}
+{shown(rates(rows, [], names))}
 
 ## All rules by latents
 
-{markdown(rates(rows, ["latents"], names))}
+{shown(rates(rows, ["latents"], names))}
 
 ## The verdict by latents and samples
 
-{markdown(rates(rows, ["latents", "samples"], verdict))}
+{shown(rates(rows, ["latents", "samples"], verdict))}
 
 ## The verdict by encoder
 
-{markdown(rates(rows, ["encoder"], verdict))}
+{shown(rates(rows, ["encoder"], verdict))}
 
 ## Metrics of the whole code
 
@@ -328,11 +326,11 @@ than one which does not: 1 is a perfect order, 0.5 a coin. MCC and DCI ask that 
 one latent, which no caption promises: a rotation inside a concept lowers them although nothing is
 lost. Mask support and IoU read the masks alone and cannot see what the code holds.
 
-{markdown(ordering(codes, metrics))}
+{shown(ordering(codes, metrics))}
 
 Mean and range over the families of each encoder:
 
-{markdown(by_encoder(codes, metrics))}
+{shown(by_encoder(codes, metrics))}
 
 ## Near copies
 
@@ -342,7 +340,7 @@ section found 8 false positives among 312: codes of one direction for a block wi
 it. Completeness has since been held against all other latents, so this section is no longer an
 independent test of the verdict.
 
-{markdown(rates(extreme, [], names))}
+{shown(rates(extreme, [], names))}
 
 {faint}"""
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from experiments.emoji_questions import Question
 from experiments.recipes.emoji_methods import CLIP, LONG_CLIP
 from experiments.recipes.emoji_split import Part
+from experiments.studies.markdown import markdown
 from smartclip.evaluate.comparison import Difference, paired_difference
 from smartclip.evaluate.overlap import Overlap
 from smartclip.evaluate.retrieval import Recall
@@ -239,7 +240,7 @@ def score_table(found: Results) -> str:
             )
         chance = 100 * found.answers[CLIP][0][number].chance[0]
         rows.append(row | {"chance": f"{chance:.2f}"})
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def difference_table(found: Results, gains: Gains) -> str:
@@ -251,7 +252,7 @@ def difference_table(found: Results, gains: Gains) -> str:
             told = f"{100 * gain.mean:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
             row[f"{first} − {second}"] = f"**{told}**" if gain.decided else told
         rows.append(row)
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def shared(found: Results) -> str:
@@ -296,7 +297,7 @@ def choice(found: Results) -> str:
         "depend on captions; none was chosen. A first round with 300 steps told no two methods "
         "apart either (SmartCLIP 39.2 %, CLIP 44.7 %, Long-CLIP 44.1 % on the first question); the "
         "steps were raised to 500 because time was left. *Different masks* counts those of "
-        "all labels: one, if no mask depends on its caption.\n\n" + _markdown(rows)
+        "all labels: one, if no mask depends on its caption.\n\n" + markdown(rows)
     )
 
 
@@ -307,9 +308,3 @@ def _counted(choice: pd.DataFrame) -> list[tuple[str, int]]:
 
 def _several(names: list[str], *, of: int) -> str:
     return "every question" if len(names) == of else ", ".join(names)
-
-
-def _markdown(rows: Sequence[dict[str, object]]) -> str:
-    titles = list(rows[0])
-    lines = [titles, [":--"] * len(titles), *([*row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -111,8 +111,7 @@ def measure(run: Run) -> dict[str, object]:
     promised = [row for row in recovery.blocks if row.promised]
     reached = [min(row.completeness.average, row.purity.average) >= BAR for row in promised]
     alone = [row for row in recovery.blocks if row.verdict is Verdict.SURPRISE]
-    lucky = done.twins(alone)
-    unexplained = sum(not any(concept in lucky for concept in row.block) for row in alone)
+    unexplained = sum(done.twin(row) is None for row in alone)
     return {
         "method": run.method,
         "seed": run.seed,

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from experiments.studies.markdown import markdown
+
 ABOUT = """\
 For each family, law of the latents and seed: how many promised blocks (captions, unions,
 intersections, closures) reach completeness and purity of 0.95, averaged over coordinates and held
@@ -40,14 +42,15 @@ def page(table: pd.DataFrame, *, picture: Path, store: str) -> str:
             f"{whole.passed.sum()} of {len(whole)} runs of the whole recipe passed; "
             f"{whole.reached.sum()} of {whole.promised.sum()} promised blocks were reached"
         )
+    families = by_family(whole if len(whole) else table)
     return (
         "# Identification: what training reaches\n\n"
         f"{ABOUT}\n**{head}.** Every run is in [{store}]({store}). Training took "
         f"{table.seconds.median():.0f} s at the median, on one thread with as many runs side by "
         "side as workers.\n\n"
         f"![share of promised blocks reached, by family and method]({picture})\n\n"
-        f"## What each part buys\n\n{markdown(by_method(table))}\n\n"
-        f"## Family by family\n\n{markdown(by_family(whole if len(whole) else table))}\n"
+        f"## What each part buys\n\n{markdown(by_method(table).to_dict('records'))}\n\n"
+        f"## Family by family\n\n{markdown(families.to_dict('records'))}\n"
     )
 
 
@@ -103,13 +106,6 @@ def by_family(table: pd.DataFrame) -> pd.DataFrame:
         ascending=[True, False, True],
         kind="stable",
     )
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown."""
-    head = "| " + " | ".join(table.columns) + " |\n|" + ":--|" * len(table.columns)
-    rows = ("| " + " | ".join(map(str, row)) + " |" for row in table.to_numpy().tolist())
-    return "\n".join([head, *rows])
 
 
 def _bootstrap(part: pd.DataFrame) -> tuple[float, float]:

@@ -125,6 +125,15 @@ def test_independent_latents_are_measured_where_concepts_depend(
     assert json.loads(json.dumps(done.to_dict()))["independent"] == done.independent.to_dict()
 
 
+def test_luck_is_told_with_its_twin(whole: Verification):
+    lucky = replace(whole, twins={"a": "b"})
+    assert "a came out alone without a promise" in lucky.twin_words
+    assert "mixes a with b" in lucky.twin_words
+    assert lucky.twin_words in lucky.section().steps
+    assert lucky.to_dict()["twins"] == [["a", "b"]]
+    assert replace(whole, twins={}).twin_words == ""
+
+
 def test_nan_in_the_latents_is_refused(whole: Verification):
     batch = RECIPE.world().sample(RECIPE.samples, seed=0)
     z = batch.latents.clone()
