@@ -33,6 +33,21 @@ class Gallery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What a simulator knows of N pictures and their captions.
+
+    Attributes:
+        latents: z [N, d].
+        words: names of the W words, or of groups of words with one meaning.
+        said: [N, W], which caption says which word.
+    """
+
+    latents: Float[Tensor, "N d"]
+    words: tuple[str, ...]
+    said: Bool[np.ndarray, "N W"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Labelled:
     """Pictures whose concepts are known, each with one caption.
 
@@ -41,12 +56,14 @@ class Labelled:
         texts: N captions.
         caption: [N] which kind of caption, an index into `family.captions`.
         values: [N, K] the value of each concept; -1 where a picture does not have the concept.
+        known: of simulated pictures, the truth that block recovery measures against.
     """
 
     images: Float[Tensor, "N c h w"]
     texts: list[str]
     caption: Int[Tensor, " N"]
     values: Int[np.ndarray, "N K"]
+    known: Known | None = None
 
 
 class PictureData(Protocol):

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from experiments.figures.pictures import readout_figure, retrieval_figure
-from experiments.figures.recovery import caption_masks
+from experiments.figures.recovery import block_scores, caption_masks
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
-from experiments.picture_data import Gallery, Labelled, PictureData
+from experiments.figures.words import opened_by_words
+from experiments.picture_data import Gallery, Known, Labelled, PictureData
 from experiments.recipes.pictures import PictureRecipe
 from experiments.report import Picture, Section
 from experiments.run_folder import RESULT, RunFolder
@@ -25,11 +26,13 @@ from smartclip.evaluate.code import Code, encode
 from smartclip.evaluate.comparison import Difference, paired_difference
 from smartclip.evaluate.readout import Readout, readout
 from smartclip.evaluate.retrieval import KS, Retrieval, read, retrieval
+from smartclip.evaluate.words import WordEffects, word_effects
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from theory import Prediction, predict
+from theory.recovery import Recovery, block_recovery
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,8 @@ class PictureResult:
         gains: for each gallery, caption-to-image R@1 of masked SmartCLIP minus that of CLIP.
         readouts: of "SmartCLIP" and "CLIP".
         code: the held-out code of SmartCLIP.
+        recovery: of simulated pictures, the blocks of the lattice in the held-out code.
+        effects: of simulated pictures, which words open which coordinates.
         folder: where everything is kept.
     """
 
@@ -52,6 +57,8 @@ class PictureResult:
     gains: dict[str, Difference]
     readouts: dict[str, Readout]
     code: Code
+    recovery: Recovery | None
+    effects: WordEffects | None
     folder: RunFolder
 
     def table(self) -> pd.DataFrame:
@@ -84,6 +91,8 @@ class PictureResult:
             },
             "masks": self.code.caption_masks.int().tolist(),
             "mask_agreement": self.code.agreement,
+            "recovery": self.recovery.to_dict() if self.recovery else None,
+            "masks_explained_by_words": self.effects.explained if self.effects else None,
         }
 
     def verdict(self) -> str:
@@ -117,6 +126,12 @@ class PictureResult:
             "masks": "Which coordinates each kind of caption opens.",
             "training": "Training of SmartCLIP.",
         }
+        if self.recovery:
+            pictures |= {
+                "blocks": "Every block of the lattice: how much of it its coordinates tell, and "
+                "how little else.",
+                "words": "What each word adds to the mask of a caption that says it.",
+            }
         family = self.prediction.family
         alone = ", ".join(map(str, self.prediction.alone)) or "none"
         return Section(
@@ -134,7 +149,10 @@ class PictureResult:
             pictures=[
                 Picture(path=self.folder.figure(name), text=text) for name, text in pictures.items()
             ],
-            tables=[("Retrieval, in percent", self.table())],
+            tables=[
+                ("Retrieval, in percent", self.table()),
+                *([("Blocks", self.recovery.table())] if self.recovery else []),
+            ],
             folder=self.folder.path,
         )
 
@@ -144,22 +162,14 @@ def train_pictures(
 ) -> PictureResult:
     """Train SmartCLIP and plain CLIP on the same batches, and measure both on held-out pictures."""
     data = load_pictures(recipe)
-    folder = RunFolder.open(root, recipe.data, recipe.to_dict())
-    data.tokenizer.save(folder.path / "tokenizer.json")
+    folder = open_folder(recipe, data, root)
     models = {
-        name: train(
-            recipe.model(data.tokenizer, device, clip=settings is recipe.clip),
-            data.source(settings.seed),
-            settings,
-            folder.path / name.lower(),
-            label=f"{recipe.data}, {name}",
-            quiet=quiet,
-        )
-        for name, settings in (("SmartCLIP", recipe.train), ("CLIP", recipe.clip))
+        name: train_one(recipe, data, folder, clip=clip, device=device, quiet=quiet)
+        for name, clip in (("SmartCLIP", False), ("CLIP", True))
     }
     seen, held_out = data.labelled(held_out=False), data.labelled(held_out=True)
     codes = {
-        name: [_encode(model, part, data) for part in (seen, held_out)]
+        name: [encode_labelled(model, part, data) for part in (seen, held_out)]
         for name, model in models.items()
     }
     retrievals, gains = {}, {}
@@ -172,6 +182,7 @@ def train_pictures(
             hits[1].hits[:, 0],
             groups=[gallery.groups[query] for query in hits[0].queries],
         )
+    code, known = codes["SmartCLIP"][1], held_out.known
     result = PictureResult(
         title=data.title,
         prediction=predict(data.family),
@@ -188,7 +199,9 @@ def train_pictures(
             )
             for name, (fit, test) in codes.items()
         },
-        code=codes["SmartCLIP"][1],
+        code=code,
+        recovery=recovered(known, code, data) if known else None,
+        effects=word_effects(known.words, known.said, code.mask.numpy()) if known else None,
         folder=folder,
     )
     folder.write_json(RESULT, result.to_dict())
@@ -211,7 +224,42 @@ def load_pictures(recipe: PictureRecipe) -> PictureData:
     return EmojiPictures()
 
 
-def _encode(model: SmartCLIP, part: Labelled, data: PictureData) -> Code:
+def open_folder(recipe: PictureRecipe, data: PictureData, root: Path) -> RunFolder:
+    """Where a recipe's run is kept, with the tokenizer that its models read by."""
+    folder = RunFolder.open(root, recipe.data, recipe.to_dict())
+    data.tokenizer.save(folder.path / "tokenizer.json")
+    return folder
+
+
+def train_one(
+    recipe: PictureRecipe,
+    data: PictureData,
+    folder: RunFolder,
+    *,
+    clip: bool,
+    device: torch.device,
+    quiet: bool = False,
+) -> SmartCLIP:
+    """SmartCLIP, or plain CLIP; if `folder` has it trained, it is read from there."""
+    name, settings = ("CLIP", recipe.clip) if clip else ("SmartCLIP", recipe.train)
+    return train(
+        recipe.model(data.tokenizer, device, clip=clip),
+        data.source(settings.seed),
+        settings,
+        folder.path / name.lower(),
+        label=f"{recipe.data}, {name}",
+        quiet=quiet,
+    )
+
+
+def recovered(known: Known, code: Code, data: PictureData) -> Recovery:
+    """The blocks of the lattice in the code of simulated pictures."""
+    masks = code.caption_masks
+    return block_recovery(known.latents, code.image, family=data.family, masks=masks)
+
+
+def encode_labelled(model: SmartCLIP, part: Labelled, data: PictureData) -> Code:
+    """The code of labelled pictures and the masks of their captions."""
     return encode(
         model,
         part.images,
@@ -258,5 +306,9 @@ def _draw(result: PictureResult, data: PictureData, recipe: PictureRecipe) -> No
     save(readout_figure(result.readouts), folder.figure("readout"))
     masks = result.code.caption_masks.numpy()
     save(caption_masks(result.prediction.family, masks), folder.figure("masks"))
+    if result.recovery:
+        save(block_scores(result.recovery), folder.figure("blocks"))
+    if result.effects:
+        save(opened_by_words(result.effects), folder.figure("words"))
     metrics = read_metrics(folder.path / "smartclip" / METRICS)
     save(training_curves(metrics, steps=recipe.train.steps), folder.figure("training"))

@@ -102,6 +102,8 @@ class SceneWorld(World):
         captions: a family over `CONCEPTS`, or a process. By default three neighbouring concepts a
             caption, around the circle: 14 captions that identify every concept alone.
         pixels: side of the image, even.
+        paragraphs: let one caption in four be a paragraph, longer than CLIP's 77 tokens, most of
+            which says nothing about the scene.
 
     Raises:
         InputError: other concepts than `CONCEPTS`, or an odd size.
@@ -113,7 +115,11 @@ class SceneWorld(World):
     """
 
     def __init__(
-        self, captions: CaptionFamily | CaptionProcess | None = None, *, pixels: int = 64
+        self,
+        captions: CaptionFamily | CaptionProcess | None = None,
+        *,
+        pixels: int = 64,
+        paragraphs: bool = True,
     ) -> None:
         if captions is None:
             sentences = [[concept] for concept in CONCEPTS]
@@ -139,6 +145,7 @@ class SceneWorld(World):
                 fix="give an even number of at least 16",
             )
         self.pixels = pixels
+        self.forms = grammar.PARAGRAPH + 1 if paragraphs else grammar.PARAGRAPH
         centres = ((np.arange(pixels) + 0.5) * (FRAME / pixels)).astype(np.float32)
         self._x = np.tile(centres[: pixels // 2], pixels)
         self._y = np.repeat(centres, pixels // 2)
@@ -188,7 +195,7 @@ class SceneWorld(World):
         rank = torch.special.ndtr(text_noise)
         orders = rank[:, :K].argsort(dim=1).tolist()
         choices = rank[:, K : 2 * K].tolist()
-        forms = (rank[:, 2 * K] * 4).long().tolist()
+        forms = (rank[:, 2 * K] * self.forms).long().tolist()
         masks = torch.tensor(self.family.matrix)[caption].tolist()
         return [
             grammar.caption(

@@ -19,6 +19,7 @@ GOOD = PALETTE[2]
 BAD = PALETTE[3]
 MUTED = "#8a8a8a"
 SEQUENTIAL = sns.light_palette(PROMISED, as_cmap=True)
+DIVERGING = sns.color_palette("vlag", as_cmap=True)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ import torch
 from experiments.recipes.record import TWIN, Record
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
+from smartclip.towers.convolution import ConvConfig, ConvImageTower
 from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
+from smartclip.towers.words import WordConfig, WordTower
 from smartclip.train.config import TrainConfig
 
 # A caption that knows nothing predicts the mean of every coordinate, which is 0. Starting near it
@@ -25,7 +27,7 @@ class PictureRecipe:
         record: machine, minutes and expected number.
         image: size of the image tower.
         text_width: W, width of the text tower.
-        text_layers: depth of the text tower.
+        text_layers: depth of the text tower; 0 for a `WordTower`.
         dimension: D, coordinates of the code.
         train: training of SmartCLIP.
         clip: training of plain CLIP: the same towers, batches and steps, every coordinate open,
@@ -34,7 +36,7 @@ class PictureRecipe:
 
     data: Literal["digits", "emoji", "scenes"]
     record: Record
-    image: ViTConfig
+    image: ViTConfig | ConvConfig
     text_width: int
     text_layers: int
     dimension: int
@@ -50,20 +52,14 @@ class PictureRecipe:
         kind: type[SmartCLIP] = SmartCLIP,
     ) -> SmartCLIP:
         """A fresh model; its weights are drawn from the seed of its training."""
-        config = TextConfig(
-            vocabulary=tokenizer.size,
-            context=tokenizer.context,
-            width=self.text_width,
-            layers=self.text_layers,
-        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.train.seed)
-            text_tower = TextTower(config, self.dimension)
-            if not clip:
+            text_tower = self._text_tower(tokenizer)
+            if isinstance(text_tower, TextTower) and not clip:
                 with torch.no_grad():
                     text_tower.projection.mul_(TEXT_START)
             model = kind(
-                ImageTower(self.image, self.dimension),
+                self._image_tower(),
                 text_tower,
                 width=text_tower.width,
                 dimension=self.dimension,
@@ -73,15 +69,32 @@ class PictureRecipe:
             )
         return model.to(device)
 
+    def _image_tower(self) -> ImageTower | ConvImageTower:
+        if isinstance(self.image, ConvConfig):
+            return ConvImageTower(self.image, self.dimension)
+        return ImageTower(self.image, self.dimension)
+
+    def _text_tower(self, tokenizer: Tokenizer) -> TextTower | WordTower:
+        vocabulary, context, width = tokenizer.size, tokenizer.context, self.text_width
+        if not self.text_layers:
+            words = WordConfig(vocabulary=vocabulary, context=context, width=width)
+            return WordTower(words, self.dimension)
+        config = TextConfig(
+            vocabulary=vocabulary, context=context, width=width, layers=self.text_layers
+        )
+        return TextTower(config, self.dimension)
+
     def debug(self) -> "PictureRecipe":
         """Its twin of seconds on a CPU: small towers, few and small steps, all else alike."""
         train = replace(self.train, steps=6, batch_size=16, log_every=2, checkpoint_every=4)
         return replace(
             self,
             record=TWIN,
-            image=replace(self.image, width=32, layers=1, heads=2),
+            image=replace(self.image, widths=(8, 8, 8, 8), hidden=16)
+            if isinstance(self.image, ConvConfig)
+            else replace(self.image, width=32, layers=1, heads=2),
             text_width=32,
-            text_layers=1,
+            text_layers=min(self.text_layers, 1),
             train=train,
             clip=as_clip(train),
         )
@@ -115,4 +128,6 @@ def from_scratch(*, seed: int, steps: int) -> TrainConfig:
 
 def as_clip(train: TrainConfig) -> TrainConfig:
     """Plain CLIP with the batches, steps and rates of a SmartCLIP training."""
-    return replace(train, similarity="cosine", logit_scale=1 / 0.07)
+    return replace(
+        train, similarity="cosine", logit_scale=1 / 0.07, growth=None, hold_text_until=0.0
+    )

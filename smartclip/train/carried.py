@@ -54,7 +54,7 @@ def scale_of(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float | 
 
 
 @torch.no_grad()
-def scale_as_number(model: SmartCLIP, scheduled: float) -> float:
+def scale_as_number(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float:
     """`scale_of` for logs and validation."""
     return float(scale_of(model, scheduled))
 

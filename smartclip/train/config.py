@@ -1,7 +1,10 @@
 """How a model is trained: grow the code, prune it, then sharpen it.
 
 0. *Align*, up to `align_until`: every coordinate is open, as in plain CLIP. Towers of images and
-   words need it to find each other at all; towers of vectors do not.
+   words need it to find each other at all; towers of vectors do not. Up to `hold_text_until` the
+   caption code stays at its random start, a fixed target. A code that learns follows what the
+   images say already: words for what they do not yet say lose their difference, and then nothing
+   asks the images to say it.
 1. *Grow*, up to `prune_from`: gates are random and cost little, so coordinates find their content.
    With a `Growth` the precision of a noisy channel starts low and rises, and coordinates are kept
    apart by decorrelation.
@@ -54,6 +57,7 @@ class TrainConfig:
             coordinate that repeats another earns about 0.3 nats where it is open, one that carries
             a dimension of its own about 1.
         align_until: share of `steps` in which every coordinate is open.
+        hold_text_until: share of `steps` in which z^_T does not learn.
         prune_from: share of `steps` at which the budget starts to count.
         prune_until: share of `steps` at which it counts in full, and sparsity starts to.
         growth: stages of the growth; None keeps s constant and adds no noise.
@@ -81,6 +85,7 @@ class TrainConfig:
     keep_rate: float | None = None
     budget: float = 0.6
     align_until: float = 0.0
+    hold_text_until: float = 0.0
     prune_from: float = 0.25
     prune_until: float = 0.6
     growth: Growth | None = None
@@ -113,6 +118,10 @@ class TrainConfig:
             "prune_until": (
                 0 <= self.align_until <= self.prune_from < self.prune_until <= 1,
                 "after prune_from, and that not before align_until, all between 0 and 1",
+            ),
+            "hold_text_until": (
+                0 <= self.hold_text_until <= self.align_until,
+                "between 0 and align_until",
             ),
             "growth": (
                 self.growth is None

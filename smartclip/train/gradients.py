@@ -74,8 +74,12 @@ def accumulate_gradients(
                 [features[number] for number in reached],
                 [slopes[number][first : first + at_a_time] for number in reached],
             )
-    if leaves.mask_logits.grad is None:
-        # The pass above gave zeros. To the optimiser those are a reason to move on; None is not.
-        for parameter in towers.model.mask_network.parameters():
-            parameter.grad = None
+    for leaf, module in (
+        (leaves.text, towers.model.text_tower),
+        (leaves.mask_logits, towers.model.mask_network),
+    ):
+        if leaf.grad is None:
+            # The pass above gave zeros. To the optimiser they are a reason to move; None is not.
+            for parameter in module.parameters():
+                parameter.grad = None
     return terms

@@ -9,6 +9,7 @@ growing code L_modular is that of one group of coordinates (`smartclip.isolation
 count at which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from smartclip.decorrelation import decorrelation as cross_talk
 from smartclip.isolation import isolated
-from smartclip.model import Features, GateNoise, SmartCLIP
+from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
 from smartclip.train.carried import constraint_of, scale_as_number, scale_of
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import contrastive_share
@@ -26,9 +27,11 @@ from smartclip.train.schedule import (
     aligning,
     alignment,
     decorrelation,
-    growing,
+    holding_text,
     isolating,
     logit_scale,
+    matching,
+    noisy,
     pruning,
     refining,
     settling,
@@ -39,12 +42,13 @@ from smartclip.train.schedule import (
 class Terms(NamedTuple):
     """`loss`, what is minimised; `contrastive`, its first part; `mask`, as it was used.
 
-    `size` is E |m^(t)| where it was held to a constraint.
+    `logit_scale` is s; `size` is E |m^(t)| where it was held to a constraint.
     """
 
     loss: Float[Tensor, ""]
     contrastive: Float[Tensor, ""]
     mask: Float[Tensor, "B D"]
+    logit_scale: float | Float[Tensor, ""]
     size: Float[Tensor, ""] | None = None
 
 
@@ -55,8 +59,10 @@ class Prices(NamedTuple):
     """
 
     aligning: bool
+    holding_text: bool
     refining: bool
-    growing: bool
+    noisy: bool
+    matching: bool
     settling: bool
     isolating: bool
     constrained: bool
@@ -71,8 +77,10 @@ class Prices(NamedTuple):
         """Those of a step from 0 to `config.total_steps` - 1."""
         return cls(
             aligning=aligning(step, config),
+            holding_text=holding_text(step, config),
             refining=refining(step, config),
-            growing=growing(step, config),
+            noisy=noisy(step, config),
+            matching=matching(step, config),
             settling=settling(step, config),
             isolating=isolating(step, config),
             constrained=config.keep_rate is not None and thinning(step, config) > 0,
@@ -103,7 +111,7 @@ def draw_noise(
     gates = None if prices.refining else model.gate_noise(mask_logits, generator)
     channel = order = None
     like = {"dtype": mask_logits.dtype, "device": mask_logits.device}
-    if prices.growing:
+    if prices.noisy:
         channel = torch.randn(mask_logits.shape, generator=generator, **like)
     if prices.isolating:
         order = torch.rand(mask_logits.shape[1], generator=generator, **like)
@@ -149,7 +157,13 @@ def priced_loss(
 ) -> Terms:
     """`step_loss`, a pure function of its prices and its noise: it may be vmapped."""
     embeddings = model.head(features, generator=noise.gates)
+    if prices.holding_text:
+        embeddings = embeddings._replace(text=embeddings.text.detach())
     scale = scale_of(model, prices.logit_scale)
+    if prices.matching:
+        opened = model.expected_mask(embeddings.open_probability)
+        least = config.growth.explore_logit_scale if config.growth else 0.0
+        scale = matched_scale(embeddings, opened, least=least, largest=scale)
     masks_learn = not (prices.aligning or prices.refining or model.all_open)
     mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
     image = embeddings.image
@@ -185,12 +199,31 @@ def priced_loss(
             size = model.expected_mask(opened).sum(1).mean()
             loss = loss + constraint(size)
             size = size.detach()
-    return Terms(loss, contrastive, mask, size)
+    return Terms(loss, contrastive, mask, scale, size)
 
 
 def _counts(weight: float | Float[Tensor, ""]) -> bool:
     """A number may say that its term is not needed; a tensor is not looked into."""
     return not isinstance(weight, float) or weight > 0
+
+
+@torch.no_grad()
+def matched_scale(
+    embeddings: Embeddings,
+    opened: Float[Tensor, "B D"],
+    *,
+    least: float,
+    largest: float | Float[Tensor, ""],
+) -> Float[Tensor, ""]:
+    """s = 1 / (2 r),  r = sum E[m] (z^_I - z^_T)^2 / sum E[m], between `least` and `largest`.
+
+    The maximum of sum E[m] (log(2 s) / 2 - s (z^_I - z^_T)^2): the precision 2 s of the Gaussian
+    whose residuals are what they are. `opened` is E[m].
+    """
+    gap = (embeddings.image - embeddings.text).square()
+    residual = (opened * gap).sum() / opened.sum()
+    scale = torch.nan_to_num(0.5 / residual, nan=least, posinf=math.inf)  # NaN: nothing is open
+    return scale.clamp_min(least).minimum(torch.as_tensor(largest).to(scale))
 
 
 def through_channel(
@@ -224,7 +257,7 @@ def report(model: SmartCLIP, terms: Terms, config: TrainConfig, step: int) -> di
         "dead": (opened == 0).sum().item(),
         "always_on": (opened == captions).sum().item(),
         "overlap": (shared / either.clamp_min(torch.finfo(mask.dtype).tiny)).item(),
-        "logit_scale": scale_as_number(model, logit_scale(step, config)),
+        "logit_scale": scale_as_number(model, terms.logit_scale),
     } | _multiplier(model)
 
 

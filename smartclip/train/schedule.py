@@ -17,6 +17,11 @@ def aligning(step: int, config: TrainConfig) -> bool:
     return step < config.align_until * config.steps
 
 
+def holding_text(step: int, config: TrainConfig) -> bool:
+    """Whether the caption code stands still at its random start."""
+    return step < config.hold_text_until * config.steps
+
+
 def refining(step: int, config: TrainConfig) -> bool:
     """Whether masks stand still at this step."""
     return step >= config.steps
@@ -80,8 +85,24 @@ def logit_scale(step: int, config: TrainConfig) -> float:
 
 
 def growing(step: int, config: TrainConfig) -> bool:
-    """Whether z^_I passes a noisy channel at this step; never without a `Growth`."""
+    """Whether the code is kept apart by decorrelation at this step; never without a `Growth`."""
     return config.growth is not None and not refining(step, config)
+
+
+def noisy(step: int, config: TrainConfig) -> bool:
+    """Whether z^_I passes a noisy channel: while a code grows, once its towers are aligned."""
+    return growing(step, config) and not aligning(step, config)
+
+
+def matching(step: int, config: TrainConfig) -> bool:
+    """Whether s follows the residual of the code at this step."""
+    growth = config.growth
+    return (
+        growth is not None
+        and growth.matched
+        and noisy(step, config)
+        and step >= growth.specialise_from * config.steps
+    )
 
 
 def settling(step: int, config: TrainConfig) -> bool:

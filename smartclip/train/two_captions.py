@@ -63,6 +63,7 @@ def two_caption_loss(
         (long.loss + short.loss) / 2,
         (long.contrastive + short.contrastive) / 2,
         torch.cat([long.mask, short.mask]),
+        long.logit_scale,
     )
 
 
@@ -95,4 +96,4 @@ class LongCaptionObjective:
             components=self.components,
             chunk_size=chunk_size,
         )
-        return Terms(loss / 2, loss / 2, torch.ones_like(text).flatten(0, 1))
+        return Terms(loss / 2, loss / 2, torch.ones_like(text).flatten(0, 1), config.logit_scale)

@@ -100,6 +100,16 @@ def test_objects_stay_in_their_half_and_boxes_fit():
     assert mask[:, c - 1].any()
 
 
+def test_without_paragraphs_captions_are_short_and_nothing_else_changes():
+    long, short = (SceneWorld(paragraphs=flag).sample(300, seed=5) for flag in (True, False))
+    assert max(len(text.split()) for text in long.text) > 77
+    assert max(len(text.split()) for text in short.text) < 40
+    assert torch.equal(long.image, short.image)
+    assert torch.equal(long.caption, short.caption)
+    for text in short.text[:100]:
+        assert read_scene(text)
+
+
 def test_the_picture_scales():
     small, large = SceneWorld(pixels=64), SceneWorld(pixels=128)
     z, noise = small.sample(8, seed=0).z.double(), torch.zeros(8, 14).double()

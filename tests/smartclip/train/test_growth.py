@@ -6,18 +6,21 @@ import pytest
 import torch
 
 from simulators import VectorWorld
-from smartclip.model import SmartCLIP
+from smartclip.model import Embeddings, SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
 from smartclip.train.loop import train
-from smartclip.train.losses import through_channel
+from smartclip.train.losses import matched_scale, through_channel
 from smartclip.train.schedule import (
     alignment,
     decorrelation,
     growing,
+    holding_text,
     isolating,
     logit_scale,
+    matching,
+    noisy,
     settling,
 )
 from smartclip.train.source import WorldSource
@@ -72,6 +75,59 @@ def test_without_growth_nothing_changes_before_refining():
     assert {logit_scale(step, plain) for step in range(40)} == {8.0}
     assert {alignment(step, plain) for step in range(40)} == {0.0}
     assert alignment(40, plain) == plain.refine_alignment
+
+
+ALIGNED = replace(
+    CONFIG,
+    hold_text_until=0.1,
+    align_until=0.25,
+    prune_from=0.25,
+    growth=Growth(specialise_from=0.3, matched=True),
+)
+
+
+def test_the_channel_is_clean_while_towers_find_each_other():
+    assert [step for step in range(48) if noisy(step, ALIGNED)] == list(range(10, 40))
+    assert [step for step in range(48) if matching(step, ALIGNED)] == list(range(12, 40))
+    assert not any(matching(step, CONFIG) for step in range(48))
+
+
+def test_words_are_held_for_the_first_steps_alone():
+    assert [step for step in range(48) if holding_text(step, ALIGNED)] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="hold_text_until"):
+        replace(ALIGNED, hold_text_until=0.5)
+
+
+def embedded(*, residual, opened):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(500, 6, generator=generator)
+    text = image + residual**0.5 * torch.randn(500, 6, generator=generator)
+    mask = torch.full((500, 6), opened)
+    return Embeddings(image, text, mask, mask)
+
+
+def test_a_matched_precision_makes_the_residuals_likeliest():
+    given = embedded(residual=0.2, opened=0.5)
+    opened = torch.rand(500, 6, generator=torch.Generator().manual_seed(1))
+    found = matched_scale(given, opened, least=0.5, largest=8.0).item()
+
+    def likelihood(s):
+        gap = (given.image - given.text).square()
+        return (opened * (0.5 * torch.log(torch.tensor(2 * s)) - s * gap)).sum().item()
+
+    assert found == pytest.approx(2.5, rel=0.1)
+    assert max((0.9 * found, found, 1.1 * found), key=likelihood) == found
+
+
+@pytest.mark.parametrize(("residual", "expected"), [(4.0, 0.5), (1e-4, 8.0), (0.0, 8.0)])
+def test_a_matched_precision_stays_within_its_bounds(residual, expected):
+    given = embedded(residual=residual, opened=1.0)
+    assert matched_scale(given, given.mask, least=0.5, largest=8.0).item() == expected
+
+
+def test_masks_that_open_nothing_are_no_reason_for_more_precision():
+    given = embedded(residual=0.2, opened=0.0)
+    assert matched_scale(given, given.mask, least=0.5, largest=8.0).item() == 0.5
 
 
 def test_the_channel_has_precision_two_s():
