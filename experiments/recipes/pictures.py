@@ -90,7 +90,7 @@ class PictureRecipe:
         return replace(
             self,
             record=TWIN,
-            image=replace(self.image, widths=(8, 8, 8, 8), hidden=16)
+            image=replace(self.image, widths=(8, 8, 8), hidden=16)
             if isinstance(self.image, ConvConfig)
             else replace(self.image, width=32, layers=1, heads=2),
             text_width=32,

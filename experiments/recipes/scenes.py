@@ -33,7 +33,7 @@ def scenes(*, seed: int = 0) -> PictureRecipe:
     return PictureRecipe(
         data="scenes",
         record=Record(machine="2 CPU cores"),
-        image=ConvConfig(widths=(16, 32, 64, 96)),
+        image=ConvConfig(),
         text_width=64,
         text_layers=0,
         dimension=48,
@@ -49,19 +49,19 @@ def identifying_scenes(*, seed: int) -> TrainConfig:
     room for 16 latent dimensions.
     """
     return TrainConfig(
-        steps=6000,
+        steps=7000,
         refine_steps=0,
         batch_size=256,
         logit_scale=8.0,
         sparsity=0.0,
         budget=0.0,
-        hold_text_until=0.25,
-        align_until=0.34,
-        prune_from=0.34,
-        prune_until=0.7,
+        hold_text_until=0.36,
+        align_until=0.5,
+        prune_from=0.5,
+        prune_until=0.8,
         growth=Growth(
-            specialise_from=0.34,
-            settle_from=0.7,
+            specialise_from=0.5,
+            settle_from=0.8,
             matched=True,
             decorrelation=0.1,
         ),

@@ -1,6 +1,6 @@
 """A convolutional image tower, `i -> z_I`, for small pictures that are learned from scratch.
 
-    x -> (x - 1/2) / (1/4) -> [3 x 3 convolution, stride 2; GroupNorm; GELU] x depth -> perceptron
+    x -> (x - 1/2) / (1/4) -> [strided convolution; GroupNorm; GELU] x depth -> perceptron
 
 A vision transformer has to learn what a neighbourhood is; on rendered scenes it costs more a step
 than this and learns less from it. GroupNorm (Wu and He, ECCV 2018) normalises each picture by
@@ -26,23 +26,26 @@ class ConvConfig:
     """Size of a convolutional tower; the defaults fit 64 x 64 RGB.
 
     Attributes:
-        image_size: height and width in pixels; each layer halves it.
+        image_size: height and width in pixels.
         channels: 1 for grey, 3 for RGB.
+        stem: stride of the first layer, which sees stem + 2 pixels at a time; a large one is cheap.
+            Every further layer sees 3 and halves what there is.
         widths: channels after each layer, multiples of 8.
         hidden: width of the perceptron's one hidden layer.
     """
 
     image_size: int = 64
     channels: int = 3
-    widths: tuple[int, ...] = (24, 48, 64, 96)
+    stem: int = 4
+    widths: tuple[int, ...] = (32, 64, 96)
     hidden: int = 256
 
     def __post_init__(self) -> None:
-        shrink = 2 ** len(self.widths)
         rules = {
+            "stem": (self.stem >= 1, "at least 1"),
             "image_size": (
-                self.image_size >= 1 and self.image_size % shrink == 0,
-                f"a multiple of {shrink}: {len(self.widths)} layers halve it each",
+                self.image_size >= 1 and self.image_size % max(self.shrink, 1) == 0,
+                f"a multiple of {self.shrink}, by which the layers shrink it",
             ),
             "channels": (self.channels >= 1, "at least 1"),
             "widths": (
@@ -52,6 +55,11 @@ class ConvConfig:
             "hidden": (self.hidden >= 1, "at least 1"),
         }
         refuse_broken_rules(self, rules)
+
+    @property
+    def shrink(self) -> int:
+        """How many pixels of a row become one position after all layers."""
+        return self.stem * 2 ** max(len(self.widths) - 1, 0)
 
 
 class ConvImageTower(nn.Module):
@@ -63,7 +71,7 @@ class ConvImageTower(nn.Module):
         config: size of the tower.
         dimension: D, coordinates of the code.
 
-    >>> tower = ConvImageTower(ConvConfig(image_size=16, widths=(8, 8)), 5)
+    >>> tower = ConvImageTower(ConvConfig(image_size=16, stem=2, widths=(8, 8)), 5)
     >>> tower(torch.rand(2, 3, 16, 16)).shape
     torch.Size([2, 5])
     """
@@ -72,15 +80,15 @@ class ConvImageTower(nn.Module):
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
-        before = config.channels
+        before, kernel, stride = config.channels, config.stem + 2, config.stem
         for width in config.widths:
             layers += [
-                nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False),
+                nn.Conv2d(before, width, kernel, stride=stride, padding=1, bias=False),
                 nn.GroupNorm(GROUPS, width),
                 nn.GELU(),
             ]
-            before = width
-        side = config.image_size // 2 ** len(config.widths)
+            before, kernel, stride = width, 3, 2
+        side = config.image_size // config.shrink
         layers += [
             nn.Flatten(),
             nn.Linear(before * side * side, config.hidden),

@@ -21,7 +21,7 @@ from smartclip.text import PADDING
 from theory.errors import InputError, refuse_broken_rules
 
 # Words that a start counts on: sets the scale of z_T, of which such a caption explains SHARE.
-WORDS, SHARE = 20, 0.3
+WORDS, SHARE = 20, 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

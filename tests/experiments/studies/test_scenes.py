@@ -2,12 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.recipes import scenes as recipe_of_scenes
 from experiments.recipes.scenes import scenes
 from experiments.studies import scenes as study_of_scenes
 from experiments.studies.scenes import by_kind, ordered_intersections, singles, study
@@ -64,6 +64,7 @@ def test_kinds_are_counted_against_the_bar():
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(study_of_scenes, "scenes", lambda *, seed: scenes(seed=seed).debug())
+    monkeypatch.setattr(recipe_of_scenes, "HELD_OUT", 500)
 
 
 def test_a_study_in_small(small, tmp_path):
@@ -82,4 +83,4 @@ def test_a_study_in_small(small, tmp_path):
     assert metrics.stat().st_mtime_ns == trained
     pd.testing.assert_frame_equal(table, again)
     settings = json.loads((metrics.parent.parent / "config.json").read_text())
-    assert settings == json.loads(json.dumps(replace(scenes(seed=4).debug()).to_dict()))
+    assert settings == json.loads(json.dumps(scenes(seed=4).debug().to_dict()))

@@ -6,7 +6,7 @@ import torch
 from smartclip.towers.convolution import ConvConfig, ConvImageTower
 from theory.errors import InputError
 
-SMALL = ConvConfig(image_size=16, widths=(8, 16), hidden=12)
+SMALL = ConvConfig(image_size=16, stem=4, widths=(8, 16), hidden=12)
 
 
 def test_every_weight_is_reached():
@@ -28,7 +28,7 @@ def test_no_row_depends_on_another_even_while_training():
 
 
 def test_grey_pictures_and_other_layouts_give_the_same_code():
-    tower = ConvImageTower(ConvConfig(image_size=8, channels=1, widths=(8,), hidden=4), 3)
+    tower = ConvImageTower(ConvConfig(image_size=8, channels=1, stem=2, widths=(8,), hidden=4), 3)
     images = torch.rand(2, 1, 8, 8)
     turned = images.transpose(2, 3).contiguous().transpose(2, 3)
     torch.testing.assert_close(tower(images), tower(turned))
@@ -42,7 +42,8 @@ def test_images_of_another_size_are_refused():
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"image_size": 20}, "image_size"),
+        ({"image_size": 24}, "image_size"),
+        ({"stem": 0}, "stem"),
         ({"widths": (8, 12)}, "widths"),
         ({"widths": ()}, "widths"),
         ({"channels": 0}, "channels"),
