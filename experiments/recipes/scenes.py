@@ -45,14 +45,17 @@ def scenes(*, seed: int = 0) -> PictureRecipe:
 def identifying_scenes(*, seed: int) -> TrainConfig:
     """Hold the words until the pictures know them, align, then specialise as residuals fall.
 
+    Refinement is for the tower of pictures, which knows tilts and textures last.
     Gates close by likelihood alone: a price on them is not needed here, and 48 coordinates leave
     room for 16 latent dimensions.
     """
     return TrainConfig(
         steps=7000,
-        refine_steps=0,
+        refine_steps=2500,
         batch_size=256,
         logit_scale=8.0,
+        refine_logit_scale=8.0,
+        refine_alignment=4.0,
         sparsity=0.0,
         budget=0.0,
         hold_text_until=0.36,

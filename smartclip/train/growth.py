@@ -12,10 +12,10 @@ is. Without it the scale of z^_T is free, and two coordinates can carry the prec
   stay open. Decorrelation gives rare concepts their place (see `smartclip.decorrelation`).
 * *Specialise.* As s rises to `TrainConfig.logit_scale`, a coordinate survives in a caption only if
   the caption knows nearly all of it (C3), and mixtures fall apart into concepts.
-  With `matched` precision s follows the code: s = 1 / (2 r) for the mean residual r of what is
-  open, under which such residuals are likeliest. Where a caption names three of fourteen concepts
-  that is needed: r starts near 0.9, every gate closes if s runs ahead of it, and how soon a tower
-  of pictures brings r down cannot be known beforehand.
+  With `matched` precision it does not run ahead of the code: s is at most 1 / (2 r) for the mean
+  residual r of what is open, under which such residuals are likeliest. Where a caption names three
+  of fourteen concepts that is needed: r starts near 0.9, every gate closes if s is above, and how
+  soon a tower of pictures brings r down cannot be known beforehand.
 * *Settle* at that precision, with little decorrelation left, since dependent concepts have
   correlated codes. Without any, rare concepts lose coordinates again to common ones. Alignment
   counts much: dependent concepts let a caption predict a mixture with a small residual, and what
@@ -40,8 +40,8 @@ class Growth:
         specialise_from: where exploring ends.
         settle_from: where specialising ends, s having risen geometrically.
         explore_logit_scale: s while exploring.
-        matched: after that s = 1 / (2 r), at least `explore_logit_scale` and at most
-            `TrainConfig.logit_scale` (see `smartclip.train.losses.matched_scale`).
+        matched: from specialising on s is at most 1 / (2 r), though at least
+            `explore_logit_scale` (see `smartclip.train.losses.matched_scale`).
         alignment: weight of E |m (z^_I - z^_T)|^2 at the end of specialising, reached linearly.
         settled_alignment: the same weight while settling.
         decorrelation: weight of R(z^_I) while exploring and specialising.

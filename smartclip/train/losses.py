@@ -30,7 +30,7 @@ from smartclip.train.schedule import (
     holding_text,
     isolating,
     logit_scale,
-    matching,
+    matched_from,
     noisy,
     pruning,
     refining,
@@ -62,10 +62,10 @@ class Prices(NamedTuple):
     holding_text: bool
     refining: bool
     noisy: bool
-    matching: bool
     settling: bool
     isolating: bool
     constrained: bool
+    matched_from: float | None
     logit_scale: float | Float[Tensor, ""]
     alignment: float | Float[Tensor, ""]
     decorrelation: float | Float[Tensor, ""]
@@ -80,10 +80,10 @@ class Prices(NamedTuple):
             holding_text=holding_text(step, config),
             refining=refining(step, config),
             noisy=noisy(step, config),
-            matching=matching(step, config),
             settling=settling(step, config),
             isolating=isolating(step, config),
             constrained=config.keep_rate is not None and thinning(step, config) > 0,
+            matched_from=matched_from(step, config),
             logit_scale=logit_scale(step, config),
             alignment=alignment(step, config),
             decorrelation=decorrelation(step, config),
@@ -160,10 +160,9 @@ def priced_loss(
     if prices.holding_text:
         embeddings = embeddings._replace(text=embeddings.text.detach())
     scale = scale_of(model, prices.logit_scale)
-    if prices.matching:
+    if prices.matched_from is not None:
         opened = model.expected_mask(embeddings.open_probability)
-        least = config.growth.explore_logit_scale if config.growth else 0.0
-        scale = matched_scale(embeddings, opened, least=least, largest=scale)
+        scale = matched_scale(embeddings, opened, least=prices.matched_from, largest=scale)
     masks_learn = not (prices.aligning or prices.refining or model.all_open)
     mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
     image = embeddings.image

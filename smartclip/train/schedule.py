@@ -94,15 +94,16 @@ def noisy(step: int, config: TrainConfig) -> bool:
     return growing(step, config) and not aligning(step, config)
 
 
-def matching(step: int, config: TrainConfig) -> bool:
-    """Whether s follows the residual of the code at this step."""
+def matched_from(step: int, config: TrainConfig) -> float | None:
+    """The least s where residuals hold it back at this step; None where they do not.
+
+    `logit_scale` is the largest then.
+    """
     growth = config.growth
-    return (
-        growth is not None
-        and growth.matched
-        and noisy(step, config)
-        and step >= growth.specialise_from * config.steps
-    )
+    if growth is None or not growth.matched or not noisy(step, config):
+        return None
+    exploring = step < growth.specialise_from * config.steps
+    return None if exploring else growth.explore_logit_scale
 
 
 def settling(step: int, config: TrainConfig) -> bool:

@@ -33,6 +33,7 @@ GROWING = TrainConfig(
     checkpoint_every=100,
 )
 ALIGNING = replace(GROWING, growth=None, align_until=0.2, prune_from=0.3, prune_until=0.5)
+FOLLOWING = replace(GROWING, hold_text_until=0.1, align_until=0.2, growth=Growth(matched=True))
 COSINE = replace(GROWING, growth=None, similarity="cosine", schedule="cosine", refine_steps=0)
 
 
@@ -63,12 +64,21 @@ def together(configs, *, models=None, **options):
     [
         (GROWING, {}),
         (GROWING, {"gate": "hard_concrete"}),
+        (FOLLOWING, {}),
         (ALIGNING, {"budget": False}),
         (ALIGNING, {"gate": "straight_through"}),
         (ALIGNING, {"all_open": True, "budget": False}),
         (COSINE, {"whiten": False}),
     ],
-    ids=["growing", "hard concrete", "aligning", "straight through", "all open", "cosine"],
+    ids=[
+        "growing",
+        "hard concrete",
+        "following",
+        "aligning",
+        "straight through",
+        "all open",
+        "cosine",
+    ],
 )
 def test_runs_trained_together_equal_runs_trained_apart(config, options, tmp_path):
     configs = [

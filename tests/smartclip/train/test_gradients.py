@@ -13,8 +13,16 @@ from smartclip.train.losses import step_loss
 from smartclip.train.parallel import Towers, blocks, seeded
 from theory.errors import InputError
 
-CONFIG = TrainConfig(steps=10, refine_steps=5, batch_size=8, prune_from=0.1, prune_until=0.2)
-PRUNING, REFINING = 5, 12
+CONFIG = TrainConfig(
+    steps=10,
+    refine_steps=5,
+    batch_size=8,
+    hold_text_until=0.1,
+    align_until=0.1,
+    prune_from=0.1,
+    prune_until=0.2,
+)
+HOLDING, PRUNING, REFINING = 0, 5, 12
 DATA = torch.Generator().manual_seed(4)
 BATCH = tuple(torch.randn(8, n, dtype=torch.float64, generator=DATA) for n in (4, 3))
 
@@ -56,7 +64,7 @@ def gradients(model, step=PRUNING, **execution):
     return terms.loss.item(), {name: p.grad for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("step", [PRUNING, REFINING])
+@pytest.mark.parametrize("step", [HOLDING, PRUNING, REFINING])
 @pytest.mark.parametrize("options", [{}, {"all_open": True, "budget": False}, {"whiten": False}])
 @pytest.mark.parametrize(
     "execution",
@@ -72,6 +80,16 @@ def test_a_few_rows_at_a_time_give_the_gradient_of_all(step, options, execution)
             assert cached[name] is None, name
         else:
             torch.testing.assert_close(cached[name], gradient, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("execution", [{}, {"micro_batch": 3}], ids=str)
+def test_held_words_do_not_learn_and_pictures_learn_from_them(execution):
+    _, held = gradients(fresh(), HOLDING, **execution)
+    _, free = gradients(fresh(), PRUNING, **execution)
+    text = [name for name in held if name.startswith("text_tower")]
+    assert text
+    assert all(held[name] is None and free[name] is not None for name in text)
+    assert held["image_tower.project.weight"].abs().sum() > 0
 
 
 def test_running_statistics_move_once_a_step():

@@ -19,7 +19,7 @@ from smartclip.train.schedule import (
     holding_text,
     isolating,
     logit_scale,
-    matching,
+    matched_from,
     noisy,
     settling,
 )
@@ -88,8 +88,9 @@ ALIGNED = replace(
 
 def test_the_channel_is_clean_while_towers_find_each_other():
     assert [step for step in range(48) if noisy(step, ALIGNED)] == list(range(10, 40))
-    assert [step for step in range(48) if matching(step, ALIGNED)] == list(range(12, 40))
-    assert not any(matching(step, CONFIG) for step in range(48))
+    least = [matched_from(step, ALIGNED) for step in range(48)]
+    assert least == [None] * 12 + [0.5] * 28 + [None] * 8
+    assert {matched_from(step, CONFIG) for step in range(48)} == {None}
 
 
 def test_words_are_held_for_the_first_steps_alone():
