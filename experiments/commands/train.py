@@ -74,7 +74,11 @@ class TrainEmoji(Command):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainScenes(Command):
-    """Train on rendered scenes with captions in words, and plain CLIP beside it."""
+    """Train on rendered scenes with captions in words, and plain CLIP beside it.
+
+    What is known of simulated pictures is measured too: every block of the lattice, and which words
+    open which coordinates. `smartclip bench scenes` does that for several seeds, without CLIP.
+    """
 
     joins: ClassVar[bool] = True
 
