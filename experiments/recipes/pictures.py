@@ -64,7 +64,8 @@ class PictureRecipe:
                 width=text_tower.width,
                 dimension=self.dimension,
                 whiten=not clip,
-                budget=not clip,
+                # Gates that nothing is charged to would close all the same, by the likelihood.
+                budget=not clip and self.train.budget > 0,
                 all_open=clip,
             )
         return model.to(device)
