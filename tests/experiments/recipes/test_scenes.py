@@ -1,10 +1,13 @@
 """Scenes as pictures with worded captions: what is right about what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from experiments.recipes.scenes import MEASURE_SEED, ScenePictures, scenes
+from simulators.reading import read_scene
 
 CPU = torch.device("cpu")
 
@@ -51,6 +54,27 @@ def test_rows_are_those_of_the_batch(data: ScenePictures):
     some = source.rows(2, 6, slice(2, 5), CPU)
     assert torch.equal(images[2:5], some[0])
     assert torch.equal(tokens[2:5], some[1])
+
+
+def test_captions_share_gates_only_where_a_budget_is_charged(data: ScenePictures):
+    free = scenes(seed=0).debug()
+    charged = replace(free, train=replace(free.train, budget=0.05))
+    assert free.model(data.tokenizer, CPU, clip=False).shared_logits is None
+    assert charged.model(data.tokenizer, CPU, clip=False).shared_logits is not None
+    assert charged.model(data.tokenizer, CPU, clip=True).shared_logits is None
+
+
+def test_what_is_known_of_a_caption_is_what_it_says(data: ScenePictures):
+    batch = data.world.sample(300, seed=6)
+    known = data.known(batch)
+    assert known.said.shape == (300, len(known.words)) == (300, 62)
+    assert (known.said.sum(1) == 3).all()
+    assert torch.equal(known.latents, batch.z)
+    for text, said in zip(batch.text, known.said, strict=True):
+        named = [read_scene(known.words[word]) for word in np.flatnonzero(said)]
+        assert {concept: value for one in named for concept, value in one.items()} == read_scene(
+            str(text)
+        )
 
 
 def test_a_twin_is_small_and_costs_no_setting():
