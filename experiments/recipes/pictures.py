@@ -87,7 +87,14 @@ class PictureRecipe:
 
     def debug(self) -> "PictureRecipe":
         """Its twin of seconds on a CPU: small towers, few and small steps, all else alike."""
-        train = replace(self.train, steps=6, batch_size=16, log_every=2, checkpoint_every=4)
+        train = replace(
+            self.train,
+            steps=6,
+            refine_steps=min(self.train.refine_steps, 2),
+            batch_size=16,
+            log_every=2,
+            checkpoint_every=4,
+        )
         return replace(
             self,
             record=TWIN,

@@ -20,7 +20,7 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
 from smartclip.train.source import Source
 
-# All pieces of the grammar are in far fewer captions; the longest of 20,000 has 40 tokens.
+# All pieces of the grammar are in far fewer captions; the longest of 40,000 has 40 tokens.
 CORPUS, CONTEXT = 2_000, 44
 GALLERY, HELD_OUT = 1_000, 4_000
 SEEN = 4_000
