@@ -7,6 +7,7 @@ of held-out pictures. A run that is done is read from its folder, so that the co
 and goes on where it was; `smartclip train scenes` finds the same folder.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -36,7 +37,8 @@ Two objects and a scene, 14 concepts of 16 discrete dimensions, 64 x 64 pixels; 
 about three neighbouring concepts, so none ever stands alone, and every concept is an intersection.
 SmartCLIP is trained from scratch on fresh pictures (`experiments/recipes/scenes.py`). Each block of
 the lattice is measured in pictures never seen: completeness is the held-out R2 of its latents from
-its coordinates, purity that of its coordinates from its latents, both averaged over coordinates.
+its coordinates, purity that of its coordinates from its latents, both averaged over coordinates. A
+block without coordinates has no purity, and is counted as not pure.
 Latents are the numbers of the values; those of hue, size, position and orientation have an order.
 The statements are about continuous latents, so what is measured here goes beyond them.
 """
@@ -57,7 +59,8 @@ def measure(seed: int, *, root: Path) -> tuple[list[dict[str, object]], WordEffe
             "kind": row.kind,
             "block": " + ".join(map(str, data.family.space.ordered(row.block))),
             "completeness": row.completeness.average,
-            "purity": row.purity.average,
+            # No coordinates say nothing else, but they are not a pure code of anything.
+            "purity": row.purity.average if row.coordinates else math.nan,
             "coordinates": len(row.coordinates),
         }
         for row in recovery.blocks

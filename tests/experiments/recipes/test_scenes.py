@@ -81,5 +81,5 @@ def test_a_twin_is_small_and_costs_no_setting():
     full, twin = scenes(seed=2), scenes(seed=2).debug()
     assert twin.train.sparsity == full.train.sparsity
     assert twin.train.total_steps < 10 < full.train.total_steps
-    assert "not yet run" in full.record.minutes
+    assert "CLIP not yet run" in full.record.minutes
     assert "record" not in full.to_dict()

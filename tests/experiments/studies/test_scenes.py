@@ -30,7 +30,7 @@ TABLE = pd.DataFrame(
         row("union", "left shape + left hue + left size + light", 0.95),
         row("union", "left hue + left size", 0.5),
         row("intersection", "left hue + left size", 0.92, 0.8),
-        row("intersection", "left shape + left hue", 0.3),
+        row("intersection", "left shape + left hue", 0.0, float("nan")),
         row("intersection", "right orientation", 0.97, 0.96),
         row("closure", "right orientation", 0.97, 0.96),
         row("intersection", "right orientation", 0.87, 0.96, seed=1),
@@ -57,7 +57,8 @@ def test_kinds_are_counted_against_the_bar():
     table = by_kind(TABLE).set_index("blocks")
     assert table.loc["union", "complete to 0.9"] == "1 of 2"
     assert table.loc["intersection", "complete to 0.9"] == "2 of 4"
-    assert table.loc["intersection", "pure to 0.9"] == "3 of 4"
+    assert table.loc["intersection", "pure to 0.9"] == "2 of 4"
+    assert table.loc["intersection", "purity"] == "0.907 (0.800 to 0.960)"
     assert table.loc["union", "completeness"] == "0.725 (0.500 to 0.950)"
 
 
