@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from theory.errors import InputError, refuse_broken_rules
+from smartclip.towers.inputs import require_images
+from theory.errors import refuse_broken_rules
 
 GROUPS = 8
 # Pixels in [0, 1] to about zero mean and unit variance; left as they are, towers do not align.
@@ -98,13 +99,7 @@ class ConvImageTower(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        size, channels = self.config.image_size, self.config.channels
-        if images.shape[1:] != (channels, size, size):
-            raise InputError(
-                f"images of shape {tuple(images.shape)}",
-                rule=f"this tower takes [B, {channels}, {size}, {size}]",
-                fix="resize the images, or make the tower for this size",
-            )
+        require_images(images, channels=self.config.channels, size=self.config.image_size)
         # Channels last: the layout that convolutions compute in, on CPUs and on GPUs.
         images = images.contiguous(memory_format=torch.channels_last)
         return self.layers((images - CENTRE) / SPREAD)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from smartclip.towers.inputs import require_images, require_tokens
 from theory.errors import InputError
 
 _TORCHVISION_SCHEMAS = (
@@ -181,13 +182,7 @@ class ImageTower(nn.Module):
             )
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        size, channels = self.config.image_size, self.config.channels
-        if images.shape[1:] != (channels, size, size):
-            raise InputError(
-                f"images of shape {tuple(images.shape)}",
-                rule=f"this tower takes [B, {channels}, {size}, {size}]",
-                fix="resize the images, or make the tower for this size",
-            )
+        require_images(images, channels=self.config.channels, size=self.config.image_size)
         return self.transformer(images)
 
 
@@ -236,10 +231,5 @@ class TextTower(nn.Module):
         self, tokens: Int[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b l w"]]:
         """`(z_T [B, D], states [B, L, W])`; the states are those after the final norm."""
-        if tokens.shape[1] != self.config.context:
-            raise InputError(
-                f"captions of {tokens.shape[1]} tokens",
-                rule=f"this tower reads rows of {self.config.context}, padding included",
-                fix="tokenise with the tower's context length",
-            )
+        require_tokens(tokens, context=self.config.context)
         return self.transformer(tokens)

@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from smartclip.text import PADDING
-from theory.errors import InputError, refuse_broken_rules
+from smartclip.towers.inputs import require_tokens
+from theory.errors import refuse_broken_rules
 
 # Words that a start counts on: sets the scale of z_T, of which such a caption explains SHARE.
 WORDS, SHARE = 20, 0.1
@@ -84,12 +85,7 @@ class WordTower(nn.Module):
         self, tokens: Int[Tensor, "b l"]
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b l w"]]:
         """`(z_T [B, D], states [B, L, W])`; the state of padding is 0."""
-        if tokens.shape[1] != self.config.context:
-            raise InputError(
-                f"captions of {tokens.shape[1]} tokens",
-                rule=f"this tower reads rows of {self.config.context}, padding included",
-                fix="tokenise with the tower's context length",
-            )
+        require_tokens(tokens, context=self.config.context)
         states = self.embedding(tokens)
         said = states.sum(1)
         return self.linear(said) + self.perceptron(said), states
