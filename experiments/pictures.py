@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.figures.pictures import readout_figure, retrieval_figure
-from experiments.figures.recovery import block_scores, caption_masks
+from experiments.figures.recovery import caption_masks, dependency_comparison
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
 from experiments.figures.words import opened_by_words
@@ -128,8 +128,8 @@ class PictureResult:
         }
         if self.recovery:
             pictures |= {
-                "blocks": "Every block of the lattice: how much of it its coordinates tell, and "
-                "how little else.",
+                "dependency": "Left what the coordinates of each concept may depend on, right "
+                "what they do depend on.",
                 "words": "What each word adds to the mask of a caption that says it.",
             }
         family = self.prediction.family
@@ -307,7 +307,9 @@ def _draw(result: PictureResult, data: PictureData, recipe: PictureRecipe) -> No
     masks = result.code.caption_masks.numpy()
     save(caption_masks(result.prediction.family, masks), folder.figure("masks"))
     if result.recovery:
-        save(block_scores(result.recovery), folder.figure("blocks"))
+        # Not every block: the scores of 148 blocks are a metre high. The table has them.
+        figure = dependency_comparison(result.prediction, result.recovery)
+        save(figure, folder.figure("dependency"))
     if result.effects:
         save(opened_by_words(result.effects), folder.figure("words"))
     metrics = read_metrics(folder.path / "smartclip" / METRICS)

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from experiments.figures.concept_scores import concept_scores
 from experiments.figures.style import save
@@ -26,6 +28,7 @@ from experiments.recipes.scenes import ScenePictures, scenes
 from experiments.studies.markdown import markdown
 from simulators.storage import write_atomically
 from smartclip.evaluate.words import WordEffects, word_effects
+from smartclip.train.loop import METRICS
 
 BAR = 0.9
 # Attributes whose values have an order, so that R2 of their number means what it says.
@@ -45,7 +48,8 @@ The statements are about continuous latents, so what is measured here goes beyon
 
 
 def measure(seed: int, *, root: Path) -> tuple[list[dict[str, object]], WordEffects]:
-    """Train, or read what was trained, and measure: a row a block, and what words open."""
+    """Train on one thread, or read what was trained, and measure: a row a block, words' effects."""
+    torch.set_num_threads(1)
     recipe, data = scenes(seed=seed), ScenePictures()
     folder = open_folder(recipe, data, root)
     model = train_one(recipe, data, folder, clip=False, device=torch.device("cpu"), quiet=True)
@@ -90,8 +94,15 @@ def study(
         One row a seed and block.
     """
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    with pool(workers) as workforce:
-        found = list(workforce.map(partial(measure, root=root), seeds))
+    console = Console(stderr=True)
+    console.print(
+        f"Half an hour a seed, {workers} at a time; as it goes each seed writes "
+        f"{root}/scenes-*/smartclip/{METRICS}.",
+        markup=False,
+    )
+    with pool(workers) as workforce, Progress(console=console) as progress:
+        runs = workforce.map(partial(measure, root=root), seeds)
+        found = list(progress.track(runs, total=len(seeds), description="seeds"))
     table = pd.DataFrame([row for rows, _ in found for row in rows])
     with write_atomically(out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4f")

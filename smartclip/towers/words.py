@@ -21,7 +21,7 @@ from smartclip.text import PADDING
 from smartclip.towers.inputs import require_tokens
 from theory.errors import refuse_broken_rules
 
-# Words that a start counts on: sets the scale of z_T, of which such a caption explains SHARE.
+# A caption of so many words starts with this variance in every coordinate of z_T.
 WORDS, SHARE = 20, 0.1
 
 
