@@ -24,6 +24,8 @@ MARKS = {
     Verdict.UNDECIDED: (MEASURED, "D"),
 }
 LOWEST_SHOWN = -0.05
+# Letters of a name that fit below a column.
+LONGEST_LEVEL = 8
 
 
 def dependency_comparison(prediction: Prediction, recovery: Recovery) -> Figure:
@@ -45,6 +47,8 @@ def dependency_comparison(prediction: Prediction, recovery: Recovery) -> Figure:
             axis.set_title(title, fontsize="medium")
             axis.set_xlabel("concept")
             axis.tick_params(length=0, labelrotation=0)
+            if max(map(len, names)) > LONGEST_LEVEL:
+                axis.tick_params(axis="x", labelrotation=90)
         axes[0].set_ylabel("coordinates of")
         figure.tight_layout()
     return figure
