@@ -29,6 +29,7 @@ from smartclip.evaluate.retrieval import KS, Retrieval, read, retrieval
 from smartclip.evaluate.words import WordEffects, word_effects
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
+from smartclip.train.caption_pairs import learn_captions
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from theory import Prediction, predict
@@ -242,9 +243,19 @@ def train_one(
 ) -> SmartCLIP:
     """SmartCLIP, or plain CLIP; if `folder` has it trained, it is read from there."""
     name, settings = ("CLIP", recipe.clip) if clip else ("SmartCLIP", recipe.train)
+    model, source = recipe.model(data.tokenizer, device, clip=clip), data.source(settings.seed)
+    if recipe.captions and not clip:
+        learn_captions(
+            model,
+            source,
+            recipe.captions,
+            folder.path / "captions",
+            label=f"{recipe.data}, captions",
+            quiet=quiet,
+        )
     return train(
-        recipe.model(data.tokenizer, device, clip=clip),
-        data.source(settings.seed),
+        model,
+        source,
         settings,
         folder.path / name.lower(),
         label=f"{recipe.data}, {name}",

@@ -6,6 +6,7 @@ i = g_I(z_I, e_I), t = g_T(z_I * m, e_T) (SmartCLIP, CVPR 2025, Section 4).
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -207,10 +208,7 @@ class World(ABC):
         Raises:
             InputError: no sample is asked for, or a number is negative.
         """
-        if n < 1:
-            raise InputError(
-                f"n={n} samples", rule="a batch holds at least one sample", fix="give n >= 1"
-            )
+        _refuse_none(n)
         chunks = [
             self._chunk(min(CHUNK, start + n - first), seed, first, draw)
             for first in range(start, start + n, CHUNK)
@@ -267,7 +265,14 @@ class World(ABC):
         )
         return self.captions.from_uniforms(u, lambda: self.latents.rank(z))
 
-    def _chunk(self, n: int, seed: int, start: int, draw: int) -> Batch:
+    def texts(
+        self, n: int, *, seed: int, start: int = 0, draw: int = 0
+    ) -> list[str] | Float[Tensor, "n t"]:
+        """The `text` of `sample`, with the same arguments on the host; no image is made."""
+        _refuse_none(n)
+        return self._said(n, seed, start, draw).text
+
+    def _said(self, n: int, seed: int, start: int, draw: int) -> "_Said":
         z = self._draw(n, seed, start, Stream.LATENTS)
         mentions = self._mentions(z, seed, start, draw)
         u_image = uniforms(n, self.noise.image, seed=seed, stream=Stream.IMAGE_NOISE, start=start)
@@ -278,16 +283,43 @@ class World(ABC):
         if mentions.false.any():
             wrong = mentions.false.repeat_interleave(torch.tensor(self.family.sizes), dim=1)
             said = torch.where(wrong, self._draw(n, seed, start, Stream.FALSEHOOD), z)
-        noise = self.noise.of_image(u_image)
         text_noise = self.noise.of_text(u_text, u_image)
         text = self.say(said, mentions.caption, text_noise)
-        return Batch(
-            z=z.float(),
+        return _Said(
+            z=z,
             caption=mentions.caption,
-            image=self.render(z, noise).float(),
+            u_image=u_image,
+            text_noise=text_noise,
             text=text if isinstance(text, list) else text.float(),
+        )
+
+    def _chunk(self, n: int, seed: int, start: int, draw: int) -> Batch:
+        said = self._said(n, seed, start, draw)
+        noise = self.noise.of_image(said.u_image)
+        return Batch(
+            z=said.z.float(),
+            caption=said.caption,
+            image=self.render(said.z, noise).float(),
+            text=said.text,
             image_noise=noise.float(),
-            text_noise=text_noise.float(),
+            text_noise=said.text_noise.float(),
+        )
+
+
+class _Said(NamedTuple):
+    """What there is of a batch before its images are made; `u_image` are the uniforms of e_I."""
+
+    z: Float[Tensor, "n d"]
+    caption: Int64[Tensor, " n"]
+    u_image: Float[Tensor, "n a"]
+    text_noise: Float[Tensor, "n b"]
+    text: Float[Tensor, "n t"] | list[str]
+
+
+def _refuse_none(n: int) -> None:
+    if n < 1:
+        raise InputError(
+            f"n={n} samples", rule="a batch holds at least one sample", fix="give n >= 1"
         )
 
 

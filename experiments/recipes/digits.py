@@ -10,7 +10,7 @@ from experiments.figures.contact import Row, contact_sheet
 from experiments.picture_data import Gallery, Labelled
 from experiments.recipes.pictures import PictureRecipe, as_clip, from_scratch
 from experiments.recipes.record import Record
-from simulators import Batch, DigitWorld
+from simulators import DigitWorld
 from smartclip.text import Tokenizer
 from smartclip.towers.open_clip import ViTConfig
 from smartclip.train.source import Source
@@ -41,10 +41,10 @@ def digits(*, seed: int = 0) -> PictureRecipe:
     )
 
 
-def sentences(batch: Batch) -> list[str]:
-    """The captions of a batch, which in a digit world are words."""
-    assert isinstance(batch.text, list)
-    return batch.text
+def sentences(text: Tensor | list[str]) -> list[str]:
+    """The captions of a world that speaks in words."""
+    assert isinstance(text, list)
+    return text
 
 
 class DigitSource:
@@ -55,7 +55,7 @@ class DigitSource:
 
     def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         batch = self.world.sample(size, seed=self.seed, start=step * size)
-        return batch.image.to(device), self.tokenizer.tokenise(sentences(batch)).to(device)
+        return batch.image.to(device), self.tokenizer.tokenise(sentences(batch.text)).to(device)
 
 
 class DigitPictures:
@@ -67,7 +67,7 @@ class DigitPictures:
         self.train, self.test = DigitWorld(), DigitWorld(split="test")
         self.family = self.train.family
         corpus = self.train.sample(CORPUS, seed=MEASURE_SEED)
-        self.tokenizer = Tokenizer.fit(sentences(corpus))
+        self.tokenizer = Tokenizer.fit(sentences(corpus.text))
 
     def source(self, seed: int) -> Source:
         return DigitSource(self.train, self.tokenizer, seed=seed)
@@ -81,7 +81,7 @@ class DigitPictures:
             Gallery(
                 name="handwriting never seen",
                 images=batch.image,
-                texts=sentences(batch),
+                texts=sentences(batch.text),
                 relevant=agrees.all(2),
                 groups=range(HELD_OUT),
             )
@@ -92,7 +92,7 @@ class DigitPictures:
         batch = world.sample(count, seed=MEASURE_SEED + 1)
         return Labelled(
             images=batch.image,
-            texts=sentences(batch),
+            texts=sentences(batch.text),
             caption=batch.caption,
             values=batch.z.long().numpy(),
         )
@@ -106,7 +106,7 @@ class DigitPictures:
                 captions=[(text, sorted(map(str, self.family.captions[kind])))],
             )
             for picture, text, kind in zip(
-                pixels, sentences(batch), batch.caption.tolist(), strict=True
+                pixels, sentences(batch.text), batch.caption.tolist(), strict=True
             )
         ]
         return contact_sheet(

@@ -32,6 +32,7 @@ class PictureRecipe:
         train: training of SmartCLIP.
         clip: training of plain CLIP: the same towers, batches and steps, every coordinate open,
             cosine similarity.
+        captions: training of SmartCLIP's caption tower on pairs of captions, before any picture.
     """
 
     data: Literal["digits", "emoji", "scenes"]
@@ -42,6 +43,7 @@ class PictureRecipe:
     dimension: int
     train: TrainConfig
     clip: TrainConfig
+    captions: TrainConfig | None = None
 
     def model(
         self,
@@ -105,6 +107,7 @@ class PictureRecipe:
             text_layers=min(self.text_layers, 1),
             train=train,
             clip=as_clip(train),
+            captions=self.captions and replace(self.captions, steps=4, batch_size=16, log_every=2),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -44,6 +44,15 @@ def scenes(*, seed: int = 0) -> PictureRecipe:
         dimension=48,
         train=train,
         clip=as_clip(train),
+        captions=TrainConfig(
+            steps=3000,
+            refine_steps=0,
+            batch_size=256,
+            logit_scale=0.5,
+            sparsity=0.0,
+            budget=0.0,
+            seed=seed,
+        ),
     )
 
 
@@ -63,13 +72,13 @@ def identifying_scenes(*, seed: int) -> TrainConfig:
         refine_alignment=4.0,
         sparsity=0.0,
         budget=0.0,
-        hold_text_until=0.36,
-        align_until=0.5,
-        prune_from=0.5,
-        prune_until=0.8,
+        hold_text_until=0.35,
+        align_until=0.4,
+        prune_from=0.4,
+        prune_until=0.75,
         growth=Growth(
-            specialise_from=0.5,
-            settle_from=0.8,
+            specialise_from=0.4,
+            settle_from=0.75,
             matched=True,
             decorrelation=0.1,
         ),
@@ -86,13 +95,24 @@ class SceneSource:
     def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         return self.rows(step, size, slice(0, size), device)
 
+    def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Two captions of each picture of `batch`."""
+        first = step * size
+        one, other = (
+            self.world.texts(size, seed=self.seed, start=first, draw=draw) for draw in (0, 1)
+        )
+        return self._tokens(one, device), self._tokens(other, device)
+
     def rows(
         self, step: int, size: int, wanted: slice, device: torch.device
     ) -> tuple[Tensor, Tensor]:
         """Some rows of `batch`, without drawing the rest."""
         start, stop, _ = wanted.indices(size)
         batch = self.world.sample(stop - start, seed=self.seed, start=step * size + start)
-        return batch.image.to(device), self.tokenizer.tokenise(sentences(batch)).to(device)
+        return batch.image.to(device), self._tokens(batch.text, device)
+
+    def _tokens(self, text: Tensor | list[str], device: torch.device) -> Tensor:
+        return self.tokenizer.tokenise(sentences(text)).to(device)
 
 
 class ScenePictures:
@@ -104,7 +124,7 @@ class ScenePictures:
         self.world = SceneWorld(paragraphs=False)
         self.family = self.world.family
         corpus = self.world.sample(CORPUS, seed=MEASURE_SEED)
-        self.tokenizer = Tokenizer.fit(sentences(corpus), context=CONTEXT)
+        self.tokenizer = Tokenizer.fit(sentences(corpus.text), context=CONTEXT)
 
     def source(self, seed: int) -> Source:
         return SceneSource(self.world, self.tokenizer, seed=seed)
@@ -119,7 +139,7 @@ class ScenePictures:
             Gallery(
                 name="scenes never seen",
                 images=batch.image,
-                texts=sentences(batch),
+                texts=sentences(batch.text),
                 relevant=agrees.all(2),
                 groups=range(GALLERY),
             )
@@ -130,7 +150,7 @@ class ScenePictures:
         batch = self.world.sample(count, seed=MEASURE_SEED + seed)
         return Labelled(
             images=batch.image,
-            texts=sentences(batch),
+            texts=sentences(batch.text),
             caption=batch.caption,
             values=self.values(batch),
             known=self.known(batch),

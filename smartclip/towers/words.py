@@ -14,6 +14,7 @@ same words in another order, nothing is lost.
 import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -80,6 +81,16 @@ class WordTower(nn.Module):
     def width(self) -> int:
         """W, the width of the states that the mask network reads."""
         return self.config.width
+
+    @torch.no_grad()
+    def standardise(self, tokens: Int[Tensor, "n l"]) -> None:
+        """Give z_T mean 0 over these captions, and the mean variance that a fresh tower has."""
+        code, _ = self(tokens)
+        factor = (SHARE / code.var(0).mean()).sqrt()
+        self.linear.bias -= code.mean(0)
+        for layer in (self.linear, self.perceptron[-1]):
+            for parameter in layer.parameters():
+                parameter *= factor
 
     def forward(
         self, tokens: Int[Tensor, "b l"]

@@ -33,6 +33,15 @@ class RowSource(Source, Protocol):
 
 
 @runtime_checkable
+class PairSource(Source, Protocol):
+    """A source that can also give two captions of each picture, and no picture."""
+
+    def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Tokens of one caption and of another of `size` pictures, on `device`."""
+        ...
+
+
+@runtime_checkable
 class ReportingSource(Source, Protocol):
     """A source that has something of its own for the log, such as what it left out."""
 

@@ -1,0 +1,123 @@
+"""A caption code learned before any picture: captions of one picture are told from all others.
+
+    minimise  L(z, z') + w R(z),    z = f_T(t), z' = f_T(t') for two captions of each picture,
+
+the loss of plain CLIP with a caption in the picture's place. What two captions of a picture share
+are its concepts. A code that tells their pictures apart says which value of which concept a caption
+names, whatever its words, and leaves out the words that name none. Held still afterwards
+(`TrainConfig.hold_text_until`) it is a target that pictures learn from several times faster than
+from a random sum of words, in which most of what moves is wording and "left" does not know to
+which "red" it belongs. Text costs little: a step here is a quarter of one with small pictures.
+
+SmartCLIP starts from towers that were trained on captions; from scratch this takes their place.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from smartclip.decorrelation import decorrelation
+from smartclip.model import Features, SmartCLIP
+from smartclip.towers.words import WordTower
+from smartclip.train.config import TrainConfig
+from smartclip.train.loop import train
+from smartclip.train.losses import Terms, step_loss
+from smartclip.train.source import PairSource, Source
+from theory.errors import InputError
+
+# Weight of R(z): w in the formula. Without it a few values share the coordinates that others need.
+DECORRELATION = 0.1
+# Captions over which the code is standardised in the end.
+CENSUS = 2048
+
+
+def learn_captions(
+    model: SmartCLIP,
+    source: Source,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    label: str = "captions",
+    quiet: bool = False,
+) -> None:
+    """Train the caption tower of a model in place; continue if `folder` has a checkpoint.
+
+    Args:
+        model: fresh, on the device to train on, with a `WordTower`. Nothing else of it changes.
+        source: a `PairSource`.
+        config: of this training, in which every coordinate is open.
+        folder: gets what `train` writes.
+        label: what the progress bar says.
+        quiet: no progress bar.
+
+    Raises:
+        InputError: the source has no pairs of captions, or the tower is another one.
+    """
+    tower = model.text_tower
+    if not isinstance(source, PairSource) or not isinstance(tower, WordTower):
+        raise InputError(
+            f"{type(source).__name__} for a {type(tower).__name__}",
+            rule="a code of captions is learned by a WordTower from two captions of each picture",
+            fix="give a source with `pairs` and a model with a WordTower, or leave this stage out",
+        )
+    device = next(tower.parameters()).device
+    with torch.random.fork_rng(devices=[]):  # its mask network is never asked
+        pairs = SmartCLIP(
+            _FirstCaption(tower),
+            tower,
+            width=tower.width,
+            dimension=model.dimension,
+            budget=False,
+            all_open=True,
+        ).to(device)
+    train(
+        pairs,
+        _Pairs(source),
+        config,
+        folder,
+        objective=caption_pair_loss,
+        label=label,
+        quiet=quiet,
+    )
+    tokens, _ = source.pairs(0, CENSUS, device)
+    tower.standardise(tokens)
+
+
+def caption_pair_loss(
+    model: SmartCLIP,
+    features: Features,
+    config: TrainConfig,
+    step: int,
+    generator: torch.Generator,
+    *,
+    chunk_size: int | None = None,
+) -> Terms:
+    """The formula above; called as `step_loss` is, with the first caption's code as `image`."""
+    terms = step_loss(model, features, config, step, generator, chunk_size=chunk_size)
+    code = model.image_norm(features.image)
+    return terms._replace(loss=terms.loss + DECORRELATION * decorrelation(code))
+
+
+class _FirstCaption(nn.Module):
+    """A caption tower in the place of an image tower: z_T without its states.
+
+    Its weights are those of the text tower. Registered here too they would be saved twice.
+    """
+
+    def __init__(self, tower: WordTower) -> None:
+        super().__init__()
+        self._read = tower.forward
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self._read(tokens)[0]
+
+
+class _Pairs:
+    """The pairs of a source as batches, a caption in the picture's place."""
+
+    def __init__(self, source: PairSource) -> None:
+        self.source = source
+
+    def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        return self.source.pairs(step, size, device)

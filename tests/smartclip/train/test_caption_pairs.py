@@ -1,0 +1,101 @@
+"""A code of captions learned from pairs: what it learns, what it leaves alone, what it refuses."""
+
+import pytest
+import torch
+from torch import nn
+
+from smartclip.model import SmartCLIP
+from smartclip.towers.mlp import MLPConfig, MLPTextTower
+from smartclip.towers.words import SHARE, WordConfig, WordTower
+from smartclip.train.caption_pairs import learn_captions
+from smartclip.train.config import TrainConfig
+from theory.errors import InputError
+
+CPU = torch.device("cpu")
+VALUES, WORDINGS = 4, 3
+CONFIG = TrainConfig(
+    steps=150, refine_steps=0, batch_size=64, logit_scale=0.5, sparsity=0.0, budget=0.0
+)
+
+
+class TwoConcepts:
+    """Pictures of two concepts; a caption names one of them, with one of several wordings."""
+
+    def pairs(self, step, size, device):
+        generator = torch.Generator().manual_seed(step)
+        values = torch.randint(VALUES, (size, 2), generator=generator)
+        return tuple(self.say(values, generator).to(device) for _ in range(2))
+
+    def batch(self, step, size, device):
+        raise AssertionError("no picture is needed")
+
+    def say(self, values, generator):
+        rows = torch.arange(len(values))
+        concept = torch.randint(2, (len(values),), generator=generator)
+        wording = torch.randint(WORDINGS, (len(values),), generator=generator)
+        filler = torch.randint(20, (len(values),), generator=generator)
+        said = 3 + (concept * VALUES + values[rows, concept]) * WORDINGS + wording
+        return torch.stack([said, 3 + 2 * VALUES * WORDINGS + filler], 1)
+
+
+def model(tower=None):
+    torch.manual_seed(0)
+    tower = tower or WordTower(WordConfig(vocabulary=60, context=2, width=16, hidden=32), 12)
+    return SmartCLIP(nn.Linear(3, 12), tower, width=16, dimension=12)
+
+
+def learned(folder, config=CONFIG):
+    made = model()
+    learn_captions(made, TwoConcepts(), config, folder, quiet=True)
+    return made
+
+
+def apart(made):
+    """Mean squared distance of codes of two values, over that of two wordings of one value."""
+    filler = torch.full((VALUES * WORDINGS,), 3 + 2 * VALUES * WORDINGS)
+    words = 3 + torch.arange(VALUES * WORDINGS)
+    with torch.no_grad():
+        code = made.text_tower(torch.stack([words, filler], 1))[0].view(VALUES, WORDINGS, -1)
+    within = code.var(1).mean()
+    return (code.mean(1).var(0).mean() / within).item()
+
+
+def test_it_tells_values_apart_and_not_wordings(tmp_path):
+    assert apart(model()) < 3
+    assert apart(learned(tmp_path)) > 10
+
+
+def test_it_ends_centred_and_with_the_spread_of_a_fresh_tower(tmp_path):
+    made = learned(tmp_path)
+    with torch.no_grad():
+        code, _ = made.text_tower(TwoConcepts().pairs(999, 4_000, CPU)[0])
+    assert code.mean(0).abs().max() < 0.05
+    assert code.var(0).mean().item() == pytest.approx(SHARE, rel=0.1)
+
+
+def test_nothing_else_changes(tmp_path):
+    before, after = model().state_dict(), learned(tmp_path).state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("text_tower.") for name in changed)
+
+
+def test_a_finished_training_is_read_again(tmp_path):
+    first = learned(tmp_path).state_dict()
+    lines = (tmp_path / "metrics.jsonl").read_text()
+    again = learned(tmp_path).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert (tmp_path / "metrics.jsonl").read_text() == lines
+
+
+def test_a_source_without_pairs_and_another_tower_are_refused(tmp_path):
+    class NoPairs:
+        def batch(self, step, size, device):
+            raise NotImplementedError
+
+    with pytest.raises(InputError, match=r"NoPairs for a WordTower.*`pairs`"):
+        learn_captions(model(), NoPairs(), CONFIG, tmp_path)
+    other = model(MLPTextTower(3, 12, MLPConfig(width=8, depth=1)))
+    with pytest.raises(InputError, match=r"for a MLPTextTower"):
+        learn_captions(other, TwoConcepts(), CONFIG, tmp_path)
