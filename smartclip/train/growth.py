@@ -16,6 +16,9 @@ is. Without it the scale of z^_T is free, and two coordinates can carry the prec
   residual r of what is open, under which such residuals are likeliest. Where a caption names three
   of fourteen concepts that is needed: r starts near 0.9, every gate closes if s is above, and how
   soon a tower of pictures brings r down cannot be known beforehand.
+  With a `least_opening` no gate closes for good meanwhile. One that is never drawn open does not
+  learn what it would bring: a concept that every caption has closed is lost, and so is the
+  coordinate. Logits below the bound are drawn back to it by the square of what is missing.
 * *Settle* at that precision, with little decorrelation left, since dependent concepts have
   correlated codes. Without any, rare concepts lose coordinates again to common ones. Alignment
   counts much: dependent concepts let a caption predict a mixture with a small residual, and what
@@ -46,6 +49,8 @@ class Growth:
         settled_alignment: the same weight while settling.
         decorrelation: weight of R(z^_I) while exploring and specialising.
         settled_decorrelation: the same weight while settling.
+        least_opening: probability of opening above which gates are kept while specialising; None
+            lets them close for good.
         isolate_every: one step in so many sees one group of coordinates; None for no step.
     """
 
@@ -57,6 +62,7 @@ class Growth:
     settled_alignment: float = 4.0
     decorrelation: float = 1.0
     settled_decorrelation: float = 0.05
+    least_opening: float | None = None
     isolate_every: int | None = 4
 
     def __post_init__(self) -> None:
@@ -70,6 +76,10 @@ class Growth:
             "settled_alignment": (self.settled_alignment >= 0, "0 or more"),
             "decorrelation": (self.decorrelation >= 0, "0 or more"),
             "settled_decorrelation": (self.settled_decorrelation >= 0, "0 or more"),
+            "least_opening": (
+                self.least_opening is None or 0 < self.least_opening < 1,
+                "None, or strictly between 0 and 1",
+            ),
             "isolate_every": (self.isolate_every is None or self.isolate_every >= 1, "1 or more"),
         }
         refuse_broken_rules(self, rules)

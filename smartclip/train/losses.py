@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from smartclip.decorrelation import decorrelation as cross_talk
+from smartclip.gates import opening_logit
 from smartclip.isolation import isolated
 from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
 from smartclip.train.carried import constraint_of, scale_as_number, scale_of
@@ -29,6 +30,7 @@ from smartclip.train.schedule import (
     decorrelation,
     holding_text,
     isolating,
+    least_opening,
     logit_scale,
     matched_from,
     noisy,
@@ -37,6 +39,9 @@ from smartclip.train.schedule import (
     settling,
     thinning,
 )
+
+# Nats charged for a logit that is 1 below its bound.
+RECALL = 0.05
 
 
 class Terms(NamedTuple):
@@ -66,6 +71,7 @@ class Prices(NamedTuple):
     isolating: bool
     constrained: bool
     matched_from: float | None
+    least_opening: float | None
     logit_scale: float | Float[Tensor, ""]
     alignment: float | Float[Tensor, ""]
     decorrelation: float | Float[Tensor, ""]
@@ -84,6 +90,7 @@ class Prices(NamedTuple):
             isolating=isolating(step, config),
             constrained=config.keep_rate is not None and thinning(step, config) > 0,
             matched_from=matched_from(step, config),
+            least_opening=least_opening(step, config),
             logit_scale=logit_scale(step, config),
             alignment=alignment(step, config),
             decorrelation=decorrelation(step, config),
@@ -161,7 +168,8 @@ def priced_loss(
         embeddings = embeddings._replace(text=embeddings.text.detach())
     scale = scale_of(model, prices.logit_scale)
     if prices.matched_from is not None:
-        opened = model.expected_mask(embeddings.open_probability)
+        # Gates that are open now and then to learn what they would bring do not count as open.
+        opened = (model.expected_mask(embeddings.open_probability) >= 0.5).to(embeddings.mask)
         scale = matched_scale(embeddings, opened, least=prices.matched_from, largest=scale)
     masks_learn = not (prices.aligning or prices.refining or model.all_open)
     mask = torch.ones_like(embeddings.mask) if prices.aligning else embeddings.mask
@@ -193,6 +201,10 @@ def priced_loss(
         opened = embeddings.open_probability
         loss = loss + prices.sparsity * opened.sum(1).mean()
         loss = loss + prices.budget * model.expected_size(opened)
+        if prices.least_opening is not None:
+            least = opening_logit(prices.least_opening, model.gate)
+            missing = (least - features.mask_logits).relu()
+            loss = loss + RECALL * missing.square().sum(1).mean()
         constraint = constraint_of(model)
         if prices.constrained and constraint is not None:
             size = model.expected_mask(opened).sum(1).mean()
@@ -214,10 +226,10 @@ def matched_scale(
     least: float,
     largest: float | Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
-    """s = 1 / (2 r),  r = sum E[m] (z^_I - z^_T)^2 / sum E[m], between `least` and `largest`.
+    """s = 1 / (2 r),  r = sum m (z^_I - z^_T)^2 / sum m, between `least` and `largest`.
 
-    The maximum of sum E[m] (log(2 s) / 2 - s (z^_I - z^_T)^2): the precision 2 s of the Gaussian
-    whose residuals are what they are. `opened` is E[m].
+    The maximum of sum m (log(2 s) / 2 - s (z^_I - z^_T)^2): the precision 2 s of the Gaussian
+    whose residuals are what they are. `opened` is m.
     """
     gap = (embeddings.image - embeddings.text).square()
     residual = (opened * gap).sum() / opened.sum()

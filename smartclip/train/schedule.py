@@ -18,7 +18,7 @@ def aligning(step: int, config: TrainConfig) -> bool:
 
 
 def holding_text(step: int, config: TrainConfig) -> bool:
-    """Whether the caption code stands still at its random start."""
+    """Whether the caption code stands still where it starts."""
     return step < config.hold_text_until * config.steps
 
 
@@ -112,6 +112,14 @@ def settling(step: int, config: TrainConfig) -> bool:
     return (
         growth is not None and growing(step, config) and step >= growth.settle_from * config.steps
     )
+
+
+def least_opening(step: int, config: TrainConfig) -> float | None:
+    """The probability of opening above which gates are kept at this step; None for no bound."""
+    growth = config.growth
+    if growth is None or not noisy(step, config) or settling(step, config):
+        return None
+    return growth.least_opening
 
 
 def isolating(step: int, config: TrainConfig) -> bool:

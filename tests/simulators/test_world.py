@@ -31,6 +31,18 @@ def test_a_sample_is_a_function_of_seed_and_index(world):
             assert part.text == whole.text[first : first + n]
 
 
+@pytest.mark.parametrize("draw", [0, 1])
+def test_texts_without_images_are_those_of_the_sample(world, draw):
+    sample, texts = (
+        world.sample(6, seed=4, start=3, draw=draw).text,
+        world.texts(6, seed=4, start=3, draw=draw),
+    )
+    assert type(sample) is type(texts)
+    assert texts == sample if isinstance(texts, list) else torch.equal(texts, sample)
+    with pytest.raises(InputError, match="n=0 samples"):
+        world.texts(0, seed=4)
+
+
 def test_captions_follow_the_family(world):
     batch = world.sample(4000, seed=0)
     counts = np.bincount(batch.caption.numpy(), minlength=len(world.family.captions))

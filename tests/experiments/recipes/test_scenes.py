@@ -8,6 +8,7 @@ import torch
 
 from experiments.recipes.scenes import MEASURE_SEED, ScenePictures, scenes
 from simulators.reading import read_scene
+from smartclip.train.source import PairSource
 
 CPU = torch.device("cpu")
 
@@ -54,6 +55,17 @@ def test_rows_are_those_of_the_batch(data: ScenePictures):
     some = source.rows(2, 6, slice(2, 5), CPU)
     assert torch.equal(images[2:5], some[0])
     assert torch.equal(tokens[2:5], some[1])
+
+
+def test_pairs_are_two_captions_of_the_pictures_of_a_batch(data: ScenePictures):
+    source = data.source(4)
+    assert isinstance(source, PairSource)
+    one, other = source.pairs(2, 50, CPU)
+    assert torch.equal(one, source.batch(2, 50, CPU)[1])
+    twice = [data.world.texts(50, seed=4, start=100, draw=draw) for draw in (0, 1)]
+    assert torch.equal(other, data.tokenizer.tokenise(list(map(str, twice[1]))))
+    for first, second in zip(*(map(read_scene, map(str, texts)) for texts in twice), strict=True):
+        assert all(first[concept] == second[concept] for concept in first.keys() & second.keys())
 
 
 def test_captions_share_gates_only_where_a_budget_is_charged(data: ScenePictures):
