@@ -57,7 +57,7 @@ def scenes(*, seed: int = 0) -> PictureRecipe:
 
 
 def identifying_scenes(*, seed: int) -> TrainConfig:
-    """Hold the words until the pictures know them, align, then specialise as residuals fall.
+    """Hold the captions until the pictures know them, align, then specialise as residuals fall.
 
     Refinement is for the tower of pictures, which knows tilts and textures last.
     Gates close by likelihood alone: a price on them is not needed here, and 48 coordinates leave

@@ -38,10 +38,11 @@ KINDS = ("caption", "union", "intersection", "closure")
 ABOUT = """\
 Two objects and a scene, 14 concepts of 16 discrete dimensions, 64 x 64 pixels; a caption is words
 about three neighbouring concepts, so none ever stands alone, and every concept is an intersection.
-SmartCLIP is trained from scratch on fresh pictures (`experiments/recipes/scenes.py`). Each block of
-the lattice is measured in pictures never seen: completeness is the held-out R2 of its latents from
-its coordinates, purity that of its coordinates from its latents, both averaged over coordinates. A
-block without coordinates has no purity, and is counted as not pure.
+SmartCLIP is trained from scratch on fresh pictures (`experiments/recipes/scenes.py`): its caption
+tower first, on two captions of each picture; then the pictures, with captions held; then both, with
+masks. Each block of the lattice is measured in pictures never seen: completeness is the held-out R2
+of its latents from its coordinates, purity that of its coordinates from its latents, both averaged
+over coordinates. A block without coordinates has no purity, and is counted as not pure.
 Latents are the numbers of the values; those of hue, size, position and orientation have an order.
 The statements are about continuous latents, so what is measured here goes beyond them.
 """

@@ -68,6 +68,7 @@ def test_the_code_stays_on_the_device_of_the_weights():
         made = WordTower(CONFIG, 4)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         made.to_empty(device="cuda")
+        made.standardise(torch.zeros(2, 6, dtype=torch.long, device="cuda"))
         code, states = made(torch.zeros(2, 6, dtype=torch.long, device="cuda"))
     assert {code.device.type, states.device.type} == {"cuda"}
 
@@ -78,3 +79,16 @@ def test_a_gpu_gives_the_code_of_the_cpu():
     expected = made(tokens)[0]
     found = made.to("cuda")(tokens.to("cuda"))[0].cpu()
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_standardised_code_has_the_mean_and_the_spread_of_a_fresh_one():
+    made = tower()
+    torch.nn.init.normal_(made.perceptron[-1].weight)
+    torch.nn.init.normal_(made.perceptron[-1].bias)
+    tokens = torch.randint(3, 30, (300, 6), generator=torch.Generator().manual_seed(1))
+    before = made(tokens)[0].detach()
+    made.standardise(tokens)
+    code = made(tokens)[0].detach()
+    assert code.var(0).mean().item() == pytest.approx(SHARE, rel=1e-4)
+    centred = before - before.mean(0)
+    torch.testing.assert_close(code, centred * (SHARE / before.var(0).mean()).sqrt())

@@ -1,5 +1,7 @@
 """A code of captions learned from pairs: what it learns, what it leaves alone, what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -112,3 +114,15 @@ def test_a_source_without_pairs_and_another_tower_are_refused(tmp_path):
     other = model(MLPTextTower(3, 12, MLPConfig(width=8, depth=1)))
     with pytest.raises(InputError, match=r"for a MLPTextTower"):
         learn_captions(other, TwoConcepts(), CONFIG, tmp_path)
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_what_a_cpu_does(tmp_path):
+    config = replace(CONFIG, steps=20)
+    here, there = model(), model().cuda()
+    learn_captions(here, TwoConcepts(), config, tmp_path / "cpu", quiet=True)
+    learn_captions(there, TwoConcepts(), config, tmp_path / "gpu", quiet=True)
+    for name, tensor in here.text_tower.state_dict().items():
+        torch.testing.assert_close(
+            there.text_tower.state_dict()[name].cpu(), tensor, atol=1e-2, rtol=1e-2, msg=name
+        )

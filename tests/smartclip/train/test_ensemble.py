@@ -33,7 +33,12 @@ GROWING = TrainConfig(
     checkpoint_every=100,
 )
 ALIGNING = replace(GROWING, growth=None, align_until=0.2, prune_from=0.3, prune_until=0.5)
-FOLLOWING = replace(GROWING, hold_text_until=0.1, align_until=0.2, growth=Growth(matched=True))
+FOLLOWING = replace(
+    GROWING,
+    hold_text_until=0.1,
+    align_until=0.2,
+    growth=Growth(matched=True, least_opening=0.4),
+)
 COSINE = replace(GROWING, growth=None, similarity="cosine", schedule="cosine", refine_steps=0)
 
 

@@ -1,5 +1,6 @@
 """Growth: its stages, its channel, and a run that is killed in the middle of it."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,13 +12,14 @@ from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
 from smartclip.train.loop import train
-from smartclip.train.losses import matched_scale, through_channel
+from smartclip.train.losses import RECALL, matched_scale, step_loss, through_channel
 from smartclip.train.schedule import (
     alignment,
     decorrelation,
     growing,
     holding_text,
     isolating,
+    least_opening,
     logit_scale,
     matched_from,
     noisy,
@@ -139,12 +141,51 @@ def test_the_channel_has_precision_two_s():
     assert through_channel(image, 4.0, noise).var().item() == pytest.approx(1 / 8, rel=0.05)
 
 
+def test_gates_are_kept_open_from_aligned_to_settling():
+    kept = replace(ALIGNED, growth=Growth(least_opening=0.05))
+    bounds = [least_opening(step, kept) for step in range(48)]
+    aligned, settled = (
+        next(step for step in range(48) if when(step, kept)) for when in (noisy, settling)
+    )
+    assert bounds == [None] * aligned + [0.05] * (settled - aligned) + [None] * (48 - settled)
+    assert {least_opening(step, CONFIG) for step in range(48)} == {None}
+
+
+@pytest.mark.parametrize("bound", [None, 0.05])
+def test_only_a_gate_below_its_bound_is_drawn_back(bound):
+    torch.manual_seed(0)
+    size = MLPConfig(width=8, depth=1)
+    text = MLPTextTower(5, 3, size)
+    model = SmartCLIP(MLPImageTower(7, 3, size), text, width=text.width, dimension=3, budget=False)
+    logits = torch.tensor([-12.0, -0.5, 2.0]).repeat(16, 1).requires_grad_()
+    features = model.embed(torch.randn(16, 7), torch.randn(16, 5))._replace(mask_logits=logits)
+    kept = replace(
+        ALIGNED, sparsity=0.0, budget=0.0, growth=Growth(least_opening=bound, isolate_every=None)
+    )
+    step = 16
+    assert noisy(step, kept)
+    loss = step_loss(model, features, kept, step, torch.Generator().manual_seed(0)).loss
+    (slope,) = torch.autograd.grad(loss, logits)
+    drawn = slope.sum(0)
+    plain = step_loss(
+        model,
+        features,
+        replace(kept, growth=replace(kept.growth, least_opening=None)),
+        step,
+        torch.Generator().manual_seed(0),
+    ).loss
+    missing = 0.0 if bound is None else 12 - math.log(0.95 / 0.05)
+    assert loss.item() - plain.item() == pytest.approx(RECALL * missing**2, abs=1e-4)
+    assert drawn[0].item() == pytest.approx(-2 * RECALL * missing, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
         ({"specialise_from": 0.6}, "settle_from"),
         ({"explore_logit_scale": 0.0}, "explore_logit_scale"),
         ({"alignment": -1.0}, "alignment"),
+        ({"least_opening": 1.0}, "least_opening"),
         ({"isolate_every": 0}, "isolate_every"),
     ],
 )
