@@ -65,7 +65,7 @@ def identifying_scenes(*, seed: int) -> TrainConfig:
     """
     return TrainConfig(
         steps=7000,
-        refine_steps=2000,
+        refine_steps=3000,
         batch_size=256,
         logit_scale=6.0,
         refine_logit_scale=8.0,
