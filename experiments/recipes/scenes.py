@@ -34,9 +34,9 @@ def scenes(*, seed: int = 0) -> PictureRecipe:
         data="scenes",
         record=Record(
             machine="2 CPU cores",
-            minutes="32 for SmartCLIP with another seed beside it; CLIP not yet run",
-            expected="seed 1: 14 of 14 concepts have coordinates of their own, completeness 0.87 "
-            "to 1.00, purity 0.94 to 0.99; seed 0: 11 of 14 (docs/scenes.md)",
+            minutes="31 for SmartCLIP with another seed beside it; CLIP not yet run",
+            expected="seeds 5 and 6: 14 of 14 concepts have coordinates of their own, completeness "
+            "0.87 to 1.00, purity 0.94 to 1.00 (docs/scenes.md)",
         ),
         image=ConvConfig(),
         text_width=64,

@@ -102,15 +102,17 @@ def caption_pair_loss(
 class _FirstCaption(nn.Module):
     """A caption tower in the place of an image tower: z_T without its states.
 
-    Its weights are those of the text tower. Registered here too they would be saved twice.
+    Its weights are those of the text tower: in a tuple, where a module is not registered, so that
+    they are not saved twice.
     """
 
     def __init__(self, tower: WordTower) -> None:
         super().__init__()
-        self._read = tower.forward
+        self._towers = (tower,)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self._read(tokens)[0]
+        (tower,) = self._towers
+        return tower(tokens)[0]
 
 
 class _Pairs:
