@@ -30,7 +30,7 @@ def opened_by_words(effects: WordEffects) -> Figure:
         axis.set_xlabel("coordinate of the code")
         axis.set_title(
             f"Which words open which coordinates: {len(order)} of {effects.effect.shape[1]} in "
-            f"use, {effects.explained:.0%} of masks explained",
+            f"use, {effects.explained:.1%} of masks explained",
             fontsize="medium",
         )
     return figure
