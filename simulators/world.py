@@ -215,6 +215,13 @@ class World(ABC):
         ]
         return _joined(chunks).to(device)
 
+    def texts(
+        self, n: int, *, seed: int, start: int = 0, draw: int = 0
+    ) -> list[str] | Float[Tensor, "n t"]:
+        """The `text` of `sample`, with the same arguments on the host; no image is made."""
+        _refuse_none(n)
+        return self._said(n, seed, start, draw).text
+
     def swap(self, batch: Batch, block: Iterable[Concept], *, seed: int) -> Batch:
         """The swap test: z_B held, (z outside B, e_I) redrawn apart from it, images made anew.
 
@@ -264,13 +271,6 @@ class World(ABC):
             len(z), self.captions.uniforms, seed=seed, stream=Stream.CAPTION, start=start, draw=draw
         )
         return self.captions.from_uniforms(u, lambda: self.latents.rank(z))
-
-    def texts(
-        self, n: int, *, seed: int, start: int = 0, draw: int = 0
-    ) -> list[str] | Float[Tensor, "n t"]:
-        """The `text` of `sample`, with the same arguments on the host; no image is made."""
-        _refuse_none(n)
-        return self._said(n, seed, start, draw).text
 
     def _said(self, n: int, seed: int, start: int, draw: int) -> "_Said":
         z = self._draw(n, seed, start, Stream.LATENTS)
