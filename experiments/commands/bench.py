@@ -30,7 +30,7 @@ class Bench(Command):
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Which benchmarks; all that measure times by default."""
     seeds: tuple[int, ...] = (2,)
-    """Of the two studies; their settings were chosen on seeds 0 and 1."""
+    """Of the two studies; that of identification was set on seeds 0 and 1, of scenes on 0 to 4."""
     without: tuple[str, ...] = ()
     """Of the identification suite: ablations instead of the whole, such as clip."""
     out: Path | None = None

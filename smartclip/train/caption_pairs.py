@@ -7,7 +7,7 @@ are its concepts. A code that tells their pictures apart says which value of whi
 names, whatever its words, and leaves out the words that name none. Held still afterwards
 (`TrainConfig.hold_text_until`) it is a target that pictures learn from several times faster than
 from a random sum of words, in which most of what moves is wording and "left" does not know to
-which "red" it belongs. Text costs little: a step here is a quarter of one with small pictures.
+which "red" it belongs. Text costs little: a step here is less than half of one with small pictures.
 
 SmartCLIP starts from towers that were trained on captions; from scratch this takes their place.
 """
@@ -26,7 +26,8 @@ from smartclip.train.losses import Terms, step_loss
 from smartclip.train.source import PairSource, Source
 from theory.errors import InputError
 
-# Weight of R(z): w in the formula. Without it a few values share the coordinates that others need.
+# Weight of R(z): w in the formula. From a code learned without it pictures learned hardly sooner
+# than from a sum of words; at 1 the code itself had learned nothing after 2,000 steps.
 DECORRELATION = 0.1
 # Captions over which the code is standardised in the end.
 CENSUS = 2048

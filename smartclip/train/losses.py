@@ -1,9 +1,11 @@
 """The loss of one step: modular alignment + sparsest masks + tightest budget.
 
     minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|
-                         +  alignment * E |m (z^_I - z^_T)|^2  +  decorrelation * R(z^_I),
+                         +  alignment * E |m (z^_I - z^_T)|^2  +  decorrelation * R(z^_I)
+                  +  RECALL * E |max(0, l_0 - l(t))|^2,
 
-m^(t) = g * b(t), where the budget moves only the shared gates g (see `smartclip.masks`). With a
+m^(t) = g * b(t), where the budget moves only the shared gates g (see `smartclip.masks`). The last
+term draws the logits l of a specialising code back to l_0, that of its `least_opening`. With a
 keep rate asked for, the price of b is the multiplier of that constraint instead. In some steps of a
 growing code L_modular is that of one group of coordinates (`smartclip.isolation`). Which prices
 count at which step is in `smartclip.train.schedule`, and why in `smartclip.train.config`.
