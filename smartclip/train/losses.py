@@ -2,7 +2,7 @@
 
     minimise  L_modular  +  sparsity * E |b(t)|  +  budget * E |m^(t)|
                          +  alignment * E |m (z^_I - z^_T)|^2  +  decorrelation * R(z^_I)
-                  +  RECALL * E |max(0, l_0 - l(t))|^2,
+                         +  RECALL * E |max(0, l_0 - l(t))|^2,
 
 m^(t) = g * b(t), where the budget moves only the shared gates g (see `smartclip.masks`). The last
 term draws the logits l of a specialising code back to l_0, that of its `least_opening`. With a
