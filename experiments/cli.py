@@ -6,52 +6,37 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from inspect import getdoc, getmodule
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any, Union
 
 import tyro
-from tyro.conf import subcommand
+from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
-from experiments.commands.bench import Bench
+import experiments.commands
 from experiments.commands.command import Command
-from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataPrepare, DataScenes
-from experiments.commands.demo import Demo
-from experiments.commands.predict import Predict
-from experiments.commands.train import (
-    TrainDigits,
-    TrainEmoji,
-    TrainPairs,
-    TrainScenes,
-    TrainVectors,
-)
-from experiments.commands.verify import Verify
+from experiments.registry import kinds
 from experiments.run_folder import write_json
 from theory.errors import InputError
 
-Data = Annotated[
-    Annotated[DataEmoji, subcommand("emoji")]
-    | Annotated[DataAudit, subcommand("audit")]
-    | Annotated[DataPrepare, subcommand("prepare")]
-    | Annotated[DataScenes, subcommand("scenes")]
-    | Annotated[DataExport, subcommand("export")],
-    subcommand("data", description="Fetch real data, make simulated data, say what is in them."),
-]
-Train = Annotated[
-    Annotated[TrainVectors, subcommand("vectors")]
-    | Annotated[TrainDigits, subcommand("digits")]
-    | Annotated[TrainEmoji, subcommand("emoji")]
-    | Annotated[TrainScenes, subcommand("scenes")]
-    | Annotated[TrainPairs, subcommand("pairs")],
-    subcommand("train", description="Train SmartCLIP and write a report."),
-]
-App = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Predict, subcommand("predict")]
-    | Annotated[Verify, subcommand("verify")]
-    | Train
-    | Data
-    | Annotated[Bench, subcommand("bench")]
-)
+# Flags may stand before or after the name of a data set, and need no prefix.
+PLAIN_FLAGS = (CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
+
+
+def app() -> Any:
+    """All commands, as tyro reads them; those of several words stand in a group."""
+    found = sorted(kinds(experiments.commands, Command), key=lambda one: one.words())
+    members = []
+    for first, group in groupby(found, key=lambda one: one.words()[0]):
+        own = list(group)
+        if own[0].words() == (first,):
+            members.append(Annotated[own[0], subcommand(first)])
+            continue
+        told = (getdoc(getmodule(own[0])) or "").partition("\n")[0].partition(": ")[2]
+        parts = tuple(Annotated[one, subcommand(" ".join(one.words()[1:]))] for one in own)
+        about = told[:1].upper() + told[1:]
+        members.append(Annotated[Union[parts], subcommand(first, description=about)])  # noqa: UP007
+    return Union[tuple(members)]  # noqa: UP007
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,14 +63,15 @@ def parse(arguments: Sequence[str] | None) -> Command:
     try:
         with redirect_stderr(told):
             return tyro.cli(
-                App,
+                app(),
                 args=arguments,
                 prog="smartclip",
+                config=PLAIN_FLAGS,
                 description="Say which concept blocks captions identify, train SmartCLIP, and show "
                 "whether it recovered exactly those.",
             )
     except SystemExit as stopped:
-        # Of the processes of torchrun, all of which were told the same, one complains.
+        # torchrun gives all its processes the same arguments; the first alone complains.
         if stopped.code and os.environ.get("RANK", "0") == "0":
             print(f"smartclip: {one_line(told.getvalue())}", file=sys.stderr)
         raise

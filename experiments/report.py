@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from simulators.storage import write_atomically
+from theory.storage import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

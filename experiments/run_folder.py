@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulators.storage import write_atomically
+from theory.storage import write_atomically
 
 PACKAGES = ("smartclip-testbed", "torch", "numpy", "scipy", "scikit-learn", "open-clip-torch")
 RESULT = "result.json"

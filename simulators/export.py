@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 
-from simulators.storage import write_atomically
 from simulators.world import Batch, World
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 Layout = Literal["webdataset", "parquet"]
 BATCH = 256

@@ -49,6 +49,21 @@ class Batch:
     def latents(self) -> Float[Tensor, "n d"]:
         return self.z
 
+    @property
+    def sentences(self) -> list[str]:
+        """The captions of a world that speaks in words.
+
+        Raises:
+            InputError: its captions are vectors.
+        """
+        if not isinstance(self.text, list):
+            raise InputError(
+                "captions that are vectors",
+                rule="this world does not speak in words",
+                fix="read `text`",
+            )
+        return self.text
+
     def __len__(self) -> int:
         return len(self.z)
 

@@ -17,15 +17,15 @@ from smartclip.masks import MaskNetwork
 
 
 class Features(NamedTuple):
-    """What the towers say of each pair by itself, each [B, D].
+    """What the towers say of each pair by itself, each [B, D], or [B, 2, D] of two captions.
 
     `image` is f_I(i) before whitening, `text` is z^_T, `mask_logits` are l(t). No row depends on
     another, so a batch can be embedded a few rows at a time, or on several machines.
     """
 
     image: Float[Tensor, "B D"]
-    text: Float[Tensor, "B D"]
-    mask_logits: Float[Tensor, "B D"]
+    text: Float[Tensor, "B *captions D"]
+    mask_logits: Float[Tensor, "B *captions D"]
 
 
 class GateNoise(NamedTuple):
@@ -59,7 +59,9 @@ class SmartCLIP(nn.Module):
             bounds what a single coordinate can tell, so that each true dimension keeps earning its
             place; leave it off for pretrained towers.
         budget: give each coordinate a gate g_k shared by all captions (condition C5).
-        all_open: every mask is all ones: plain CLIP, the baseline.
+        masks: have a mask network. Without one every mask is all ones: plain CLIP, the baseline.
+        captions: of each image; with 2, tokens are [B, 2, L], the longer caption first, and the
+            features of captions are [B, 2, D].
         heads: attention heads of the mask network.
         gate: how logits become masks, for caption masks and shared gates alike.
         opening: probability with which caption gates are open at first.
@@ -76,7 +78,8 @@ class SmartCLIP(nn.Module):
         dimension: int,
         whiten: bool = True,
         budget: bool = True,
-        all_open: bool = False,
+        masks: bool = True,
+        captions: int = 1,
         heads: int = 4,
         gate: Gate = "bernoulli",
         opening: float = 0.5,
@@ -84,13 +87,17 @@ class SmartCLIP(nn.Module):
         super().__init__()
         self.dimension = dimension
         self.gate: Gate = gate
-        self.all_open = all_open
+        self.captions = captions
         self.image_tower = image_tower
         self.text_tower = text_tower
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
-        self.mask_network = MaskNetwork(width, dimension, heads=heads, gate=gate, opening=opening)
+        self.mask_network: MaskNetwork | None = None
+        if masks:
+            self.mask_network = MaskNetwork(
+                width, dimension, heads=heads, gate=gate, opening=opening
+            )
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
-        shared = nn.Parameter(torch.full((dimension,), 3.0)) if budget else None
+        shared = nn.Parameter(torch.full((dimension,), 3.0)) if masks and budget else None
         self.shared_logits: nn.Parameter | None = shared
         self.carried: nn.Module | None = None
 
@@ -105,8 +112,8 @@ class SmartCLIP(nn.Module):
 
     def used_coordinates(self) -> Float[Tensor, " D"]:
         """1 for each coordinate that some caption may open, 0 for those given up for all."""
-        like = self.mask_network.score.bias
-        return self._close_unused(torch.ones(len(like), dtype=like.dtype, device=like.device))
+        like = next(self.parameters())
+        return self._close_unused(like.new_ones(self.dimension))
 
     def expected_size(self, open_probability: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
         """E |m^(t)| = sum_k g_k E[b_k(t)], a function of the shared gates g alone.
@@ -132,9 +139,21 @@ class SmartCLIP(nn.Module):
         """Embeddings with masks drawn at random if a generator is given, hard ones if not."""
         return self.head(self.embed(images, tokens), generator=generator)
 
+    @property
+    def parts(self) -> list[nn.Module]:
+        """What looks at one row at a time: both towers, and the mask network if there is one."""
+        parts = [self.image_tower, self.text_tower, self.mask_network]
+        return [part for part in parts if part is not None]
+
     def embed(self, images: Tensor, tokens: Tensor) -> Features:
         """The heavy half of `forward`: both towers and the mask network, row by row."""
-        return Features(self.image_tower(images), *self._read(tokens))
+        if self.captions == 1:
+            return Features(self.image_tower(images), *self._read(tokens))
+        text, mask_logits = self._read(tokens.flatten(0, 1))
+        pairs = (-1, self.captions)
+        return Features(
+            self.image_tower(images), text.unflatten(0, pairs), mask_logits.unflatten(0, pairs)
+        )
 
     def head(
         self, features: Features, *, generator: torch.Generator | GateNoise | None = None
@@ -169,7 +188,7 @@ class SmartCLIP(nn.Module):
 
     def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         text, states = self.text_tower(tokens)
-        if self.all_open:
+        if self.mask_network is None:
             return text, torch.full_like(text, torch.inf)
         return text, self.mask_network(states)
 

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from simulators.storage import write_atomically
 from smartclip.towers.open_clip import load_open_clip
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 PADDING = 0
 START = 1

@@ -7,18 +7,19 @@ process, in turns, with the drawing of their batches.
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
 from experiments.benchmarks.measurement import Measurement
-from experiments.recipes.vectors import VectorRecipe, identifying
+from experiments.datasets.vectors import Vectors
+from experiments.run import Run
 from smartclip.train.ensemble import Ensemble
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.losses import step_loss
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
 from smartclip.train.parallel import Towers
+from smartclip.train.phases import moment
 from smartclip.train.source import WorldSource
 
 WARM_ROUNDS, ROUNDS = 3, 32
@@ -66,12 +67,13 @@ def compared(count: int, device: torch.device, *, rounds: int = ROUNDS) -> Measu
 
 def ensemble_step(count: int, device: torch.device) -> Step:
     """One update of all seeds."""
-    recipes = [_recipe(seed) for seed in range(count)]
-    world = recipes[0].world()
+    data = Vectors().load()
+    runs = [Run.of(data, "ours", seed=seed) for seed in range(count)]
     ensemble = Ensemble(
-        [recipe.model(world, device) for recipe in recipes],
-        [WorldSource(world, seed=recipe.train.seed) for recipe in recipes],
-        [recipe.train for recipe in recipes],
+        [run.model(data, device) for run in runs],
+        [WorldSource(data.world, seed=run.config.seed, steps_at_once=8) for run in runs],
+        [run.method for run in runs],
+        [run.config for run in runs],
         OptimiserConfig(),
     )
     return ensemble.step
@@ -79,25 +81,23 @@ def ensemble_step(count: int, device: torch.device) -> Step:
 
 def single_step(device: torch.device) -> Step:
     """One update of one seed, as `smartclip.train.loop` does it."""
-    recipe = _recipe(0)
-    world, config = recipe.world(), recipe.train
-    model, source = recipe.model(world, device).train(), WorldSource(world, seed=0)
+    data = Vectors().load()
+    run = Run.of(data, "ours", seed=0)
+    model = run.model(data, device).train()
+    source = WorldSource(data.world, seed=0, steps_at_once=8)
     towers = Towers(model, ExecutionConfig(), seed=0)
-    optimiser = make_optimiser(model, config, OptimiserConfig())
+    optimiser = make_optimiser(model, run.config, OptimiserConfig())
     generator = torch.Generator(device).manual_seed(0)
 
     def step(number: int) -> None:
+        now = moment(run.method.phases, number)
         optimiser.zero_grad(set_to_none=True)
         accumulate_gradients(
             towers,
-            *source.batch(number, config.batch_size, device),
-            lambda features: step_loss(model, features, config, number, generator),
+            *source.batch(number, run.config.batch_size, device),
+            lambda features: step_loss(model, features, run.method.objective, now, generator),
             step=number,
         )
         optimiser.step()
 
     return step
-
-
-def _recipe(seed: int) -> VectorRecipe:
-    return replace(VectorRecipe(), train=identifying(seed=seed))

@@ -13,15 +13,18 @@ import torch
 from torch import Tensor
 
 from experiments.benchmarks.measurement import Measurement
-from smartclip.model import SmartCLIP
+from smartclip.methods import published
 from smartclip.towers.open_clip import load_open_clip
 from smartclip.towers.pretrained import backbone
+from smartclip.train.assembly import assemble
 from smartclip.train.config import TrainConfig
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.losses import step_loss
+from smartclip.train.method import Budget
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
 from smartclip.train.parallel import Towers
+from smartclip.train.phases import moment
 
 # The first rounds pay for memory that later ones have.
 WARM_ROUNDS = 2
@@ -90,25 +93,18 @@ def smartclip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> S
     """One update as `smartclip.train` does it, with the published settings."""
     torch.manual_seed(0)
     found = backbone(name, context=context)
-    model = SmartCLIP(
+    dimension = found.architecture.dimension
+    method = published(Budget(steps=1000, dimension=dimension))
+    model = assemble(
+        method,
         found.image_tower,
         found.text_tower,
         width=found.text_tower.width,
-        dimension=found.architecture.dimension,
-        whiten=False,
-        budget=False,
         heads=found.architecture.text.heads,
-        gate="straight_through",
+        dimension=dimension,
     ).to(images.device)
-    config = TrainConfig(
-        batch_size=len(images),
-        refine_steps=0,
-        learning_rate=RATE,
-        similarity="cosine",
-        logit_scale=100.0,
-        sparsity=0.1 / found.architecture.dimension,
-        schedule="cosine",
-    )
+    config = TrainConfig(batch_size=len(images), learning_rate=RATE)
+    now = moment(method.phases, 0)
     towers = Towers(model, ExecutionConfig(), seed=0)
     optimiser = make_optimiser(model, config, OptimiserConfig(weight_decay=DECAY))
     generator = torch.Generator(images.device).manual_seed(0)
@@ -119,7 +115,7 @@ def smartclip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> S
             towers,
             images,
             tokens,
-            lambda features: step_loss(model, features, config, 0, generator),
+            lambda features: step_loss(model, features, method.objective, now, generator),
             step=0,
         )
         optimiser.step()

@@ -1,6 +1,7 @@
 """What every `smartclip` command has in common."""
 
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,11 @@ from theory.errors import InputError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command(ABC):
-    """A command is its own configuration: its fields are the flags, `run` does the work."""
+    """A command is its own configuration: its fields are the flags, `run` does the work.
+
+    Its name says what is typed: `Predict` is `smartclip predict`, `DataAudit` is `smartclip data
+    audit`. It stands in a module of this folder, and nothing else has to name it.
+    """
 
     joins: ClassVar[bool] = False
     """Whether several processes of torchrun do it together."""
@@ -22,6 +27,11 @@ class Command(ABC):
     @abstractmethod
     def run(self) -> dict[str, Any]:
         """Do the work, print for people, return what `--json` writes (plain JSON types)."""
+
+    @classmethod
+    def words(cls) -> tuple[str, ...]:
+        """What is typed after `smartclip`."""
+        return tuple(word.lower() for word in re.findall("[A-Z][a-z0-9]*", cls.__name__))
 
     def refuse_company(self) -> None:
         """Of several processes, each would do the work of one and write over the others.
@@ -36,7 +46,7 @@ class Command(ABC):
         if os.environ.get("RANK", "0") != "0":
             raise SystemExit(2)
         raise InputError(
-            f"{type(self).__name__.lower()} on {processes} processes",
+            f"{' '.join(self.words())} on {processes} processes",
             rule="of the commands only train and verify join the processes of torchrun",
             fix="run it without torchrun",
         )

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from experiments.commands.command import Command
 from experiments.commands.predict import EXAMPLE, parse_captions, parse_sizes
+from experiments.reading import Layout, Reading
 from theory.errors import InputError
 
 if TYPE_CHECKING:
     from simulators import World
     from smartclip.data.audit import Audit
-    from smartclip.data.examples import ImageText
     from smartclip.data.hub import HubStream
 
 
@@ -76,57 +76,8 @@ class DataEmoji(Command):
         return result
 
 
-Layout = Literal[
-    "prepared",
-    "webdataset",
-    "parquet",
-    "csv",
-    "jsonl",
-    "folder",
-    "coco",
-    "karpathy",
-    "flickr30k",
-    "sharegpt4v",
-    "urban1k",
-    "docci",
-    "world",
-    "emoji",
-    "digits",
-]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading(Command):
-    """Flags of every command that reads a data set."""
-
-    source: Annotated[Path | None, tyro.conf.Positional] = None
-    """The table of captions, the shard, or the folder; nothing for digits."""
-
-    format: Layout | None = None
-    """How the data set is laid out; found out if the path tells."""
-
-    pictures: Path | None = None
-    """Folder of the pictures, if it is not that of the table, or where the format has it."""
-
-    roots: dict[str, Path] | None = None
-    """ShareGPT4V: folders that take the place of the start of a name: "sam/images" DIR ..."""
-
-    split: str | None = None
-    """Karpathy and DOCCI: one split, such as test; all by default."""
-
-    workers: int = 2
-    """Threads that open pictures."""
-
-    def read(self) -> "ImageText":
-        from smartclip.data.formats import read
-
-        return read(
-            self.source, self.format, pictures=self.pictures, roots=self.roots, split=self.split
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataAudit(Reading):
+class DataAudit(Reading, Command):
     """Open every picture and count every caption of a data set, before anything is trained."""
 
     context: int = 77
@@ -164,7 +115,7 @@ class DataAudit(Reading):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataPrepare(Reading):
+class DataPrepare(Reading, Command):
     """Write a data set as shards with an index and checksums; go on after an interruption."""
 
     format: Layout | Literal["hub"] | None = None

@@ -10,7 +10,8 @@ from matplotlib.patches import Rectangle
 from experiments.figures.style import MEASURED, MUTED, PALETTE, PROMISED, SEQUENTIAL, style
 from smartclip.evaluate.readout import Readout
 
-COLOURS = {"SmartCLIP, masked": PROMISED, "SmartCLIP, unmasked": PALETTE[9], "CLIP": MEASURED}
+# In the order of the readings: the first masked and unmasked, then what stands beside it.
+COLOURS = (PROMISED, PALETTE[9], MEASURED, PALETTE[4], PALETTE[2], PALETTE[7])
 
 
 def retrieval_figure(table: pd.DataFrame) -> Figure:
@@ -22,6 +23,7 @@ def retrieval_figure(table: pd.DataFrame) -> Figure:
     table = table.query("direction == 'caption to image'")
     ks = [name for name in table.columns if name.startswith("R@")]
     galleries = list(dict.fromkeys(table["gallery"]))
+    colours = dict(zip(dict.fromkeys(table["model"]), COLOURS, strict=False))
     with style():
         figure, axes = plt.subplots(
             1, len(galleries), sharey=True, squeeze=False, layout="constrained",
@@ -31,15 +33,15 @@ def retrieval_figure(table: pd.DataFrame) -> Figure:
             rows = table.query("gallery == @gallery")
             long = rows.melt(["model"], ks, var_name="at", value_name="percent")
             sns.barplot(
-                long, x="at", y="percent", hue="model", palette=COLOURS, ax=axis, legend=False
+                long, x="at", y="percent", hue="model", palette=colours, ax=axis, legend=False
             )
             for place, k in enumerate(ks):
                 chance = float(rows[k.replace("R", "chance")].to_numpy()[0])
                 axis.plot([place - 0.42, place + 0.42], [chance] * 2, color=MUTED, linewidth=2)
             axis.set(title=gallery, xlabel="", ylim=(0, 100))
         axes[0][0].set_ylabel("captions answered, %")
-        handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS.values()]
-        figure.legend(handles, list(COLOURS), loc="outside lower center", ncols=3, frameon=False)
+        handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+        figure.legend(handles, list(colours), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

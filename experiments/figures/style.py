@@ -9,8 +9,8 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from simulators.storage import write_atomically
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 PALETTE = sns.color_palette("colorblind")
 PROMISED = PALETTE[0]

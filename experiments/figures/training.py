@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from experiments.figures.style import MEASURED, MUTED, PALETTE, PROMISED, style
 
 
-def training_curves(metrics: list[dict[str, Any]], *, steps: int) -> Figure:
+def training_curves(metrics: list[dict[str, Any]], *, held_from: int | None = None) -> Figure:
     """Contrastive loss, and coordinates open per caption and used by any.
 
     Args:
         metrics: the lines of a run's `metrics.jsonl`.
-        steps: where masks stop moving and refinement starts.
+        held_from: the step from which masks stand still; None if they never do.
     """
     lines = pd.DataFrame(metrics)
     with style():
@@ -26,7 +26,7 @@ def training_curves(metrics: list[dict[str, Any]], *, steps: int) -> Figure:
         sns.lineplot(lines, x="step", y="open", ax=size, color=MEASURED, label="open per caption")
         size.set(ylabel="coordinates", title="Coordinates", ylim=(0, None))
         for axis in (loss, size):
-            if steps < metrics[-1]["step"]:
-                axis.axvline(steps, color=MUTED, linestyle=":", linewidth=1)
+            if held_from is not None:
+                axis.axvline(held_from, color=MUTED, linestyle=":", linewidth=1)
         size.legend(frameon=False)
     return figure

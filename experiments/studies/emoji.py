@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
+from smartclip.train.growth import Growth
 
 from experiments.device import choose_device
 from experiments.emoji_questions import Question, embed, labels_of, questions
@@ -31,14 +32,13 @@ from experiments.recipes.emoji_methods import (
 )
 from experiments.recipes.emoji_split import PARTS, parts
 from experiments.studies.emoji_page import MASKED, UNMASKED, Results, page
-from simulators.storage import write_atomically
 from smartclip.data.emoji import EmojiData
 from smartclip.evaluate.overlap import Overlap, overlap
 from smartclip.evaluate.retrieval import KS, Recall, read, retrieval
 from smartclip.model import SmartCLIP
 from smartclip.text import Tokenizer
-from smartclip.train.growth import Growth
 from smartclip.train.loop import COST
+from theory.storage import write_atomically
 
 CHOICE_SEED = 100
 CHOICE_STEPS = 200

@@ -1,125 +1,116 @@
 """Rendered scenes and words: are unions preserved and intersections disentangled in pixels?
 
-    smartclip bench scenes --seeds 0 1 2 --out docs/scenes.md
-
 Every block of the lattice of 14 captions that name three of 14 concepts each, measured in the code
-of held-out pictures. A run that is done is read from its folder, so that the command can be stopped
-and goes on where it was; `smartclip train scenes` finds the same folder.
+of held-out pictures, for our method and for CLIP.
 """
 
 import math
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
+from experiments.datasets.scenes import Scenes
 from experiments.figures.concept_scores import concept_scores
-from experiments.figures.style import save
-from experiments.figures.words import opened_by_words
-from experiments.pictures import encode_labelled, open_folder, recovered, train_one
-from experiments.recipes.scenes import ScenePictures, scenes
-from experiments.studies.markdown import markdown
-from simulators.storage import write_atomically
-from smartclip.evaluate.words import WordEffects, word_effects
-from smartclip.train.loop import METRICS
+from experiments.harness import Page, Row, Size, Study
+from experiments.results.retrieval import encode_labelled, recovered
+from experiments.run import Run, trained
+from smartclip.evaluate.words import word_effects
 
 BAR = 0.9
 # Attributes whose values have an order, so that R2 of their number means what it says.
 ORDERED = ("hue", "size", "position", "orientation")
 KINDS = ("caption", "union", "intersection", "closure")
 
-ABOUT = """\
-Two objects and a scene, 14 concepts of 16 discrete dimensions, 64 x 64 pixels; a caption is words
-about three neighbouring concepts, so none ever stands alone, and every concept is an intersection.
-SmartCLIP is trained from scratch on fresh pictures (`experiments/recipes/scenes.py`): its caption
-tower first, on two captions of each picture; then the pictures, with captions held; then both, with
-masks. Each block of the lattice is measured in pictures never seen: completeness is the held-out R2
-of its latents from its coordinates, purity that of its coordinates from its latents, both averaged
-over coordinates. A block without coordinates has no purity, and is counted as not pure.
-Latents are the numbers of the values; those of hue, size, position and orientation have an order.
-The statements are about continuous latents, so what is measured here goes beyond them.
-"""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One method and seed."""
+
+    method: str
+    seed: int
 
 
-def measure(seed: int, *, root: Path) -> tuple[list[dict[str, object]], WordEffects]:
-    """Train on one thread, or read what was trained, and measure: a row a block, words' effects."""
-    torch.set_num_threads(1)
-    recipe, data = scenes(seed=seed), ScenePictures()
-    folder = open_folder(recipe, data, root)
-    model = train_one(recipe, data, folder, clip=False, device=torch.device("cpu"), quiet=True)
-    held_out = data.labelled(held_out=True)
-    assert held_out.known is not None
-    code = encode_labelled(model, held_out, data)
-    recovery = recovered(held_out.known, code, data)
-    rows: list[dict[str, object]] = [
-        {
-            "seed": seed,
-            "kind": row.kind,
-            "block": " + ".join(map(str, data.family.space.ordered(row.block))),
-            "completeness": row.completeness.average,
-            # No coordinates say nothing else, but they are not a pure code of anything.
-            "purity": row.purity.average if row.coordinates else math.nan,
-            "coordinates": len(row.coordinates),
-        }
-        for row in recovery.blocks
-        if row.promised
-    ]
-    return rows, word_effects(held_out.known.words, held_out.known.said, code.mask.numpy())
+class SceneBlocks(Study[Case]):
+    """Blocks of rendered scenes."""
 
-
-def study(
-    *,
-    seeds: Sequence[int],
-    out: Path,
-    root: Path = Path("runs"),
-    workers: int = 2,
-    pool: Callable[[int], Executor] = ProcessPoolExecutor,
-) -> pd.DataFrame:
-    """Measure each seed, and write the page, its figures and its table of blocks.
-
-    Args:
-        seeds: of batches, initial weights and gates.
-        out: the Markdown page; the blocks are kept beside it as CSV, figures in `pictures/`.
-        root: keeps the runs.
-        workers: processes, one thread each.
-        pool: makes them.
-
-    Returns:
-        One row a seed and block.
-    """
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    console = Console(stderr=True)
-    console.print(
-        f"Half an hour a seed, {workers} at a time; as it goes each seed writes "
-        f"{root}/scenes-*/smartclip/{METRICS}.",
-        markup=False,
+    name: ClassVar[str] = "scenes"
+    title: ClassVar[str] = "Scenes: what training reaches in pixels and words"
+    hypothesis: ClassVar[str] = (
+        "From pixels and words alone our method gives each of 14 concepts coordinates of its own; "
+        "CLIP, whose masks are all ones, gives none."
     )
-    with pool(workers) as workforce, Progress(console=console) as progress:
-        runs = workforce.map(partial(measure, root=root), seeds)
-        found = list(progress.track(runs, total=len(seeds), description="seeds"))
-    table = pd.DataFrame([row for rows, _ in found for row in rows])
-    with write_atomically(out.with_suffix(".csv")) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.4f")
-    pictures = out.parent / "pictures"
-    save(concept_scores(singles(table), bar=BAR), pictures / f"{out.stem}_concepts.png")
-    save(opened_by_words(found[0][1]), pictures / f"{out.stem}_words.png")
-    with write_atomically(out) as temporary:
-        text = page(table, effects=[effects for _, effects in found], stem=out.stem)
-        temporary.write_text(text, encoding="utf-8")
-    return table
+    about: ClassVar[str] = (
+        "Two objects and a scene, 14 concepts of 16 discrete dimensions, 64 x 64 pixels; a caption "
+        "is words about three neighbouring concepts, so none ever stands alone, and every concept is "
+        "an intersection. Models are trained from scratch on fresh pictures "
+        "(`experiments/datasets/scenes.py`); the setting of our method was chosen on seeds 0 to 4. "
+        "A block is measured on 4,000 held-out pictures: completeness and purity are R2 of a "
+        "regression from code to concept and back, averaged over coordinates. A block without "
+        "coordinates is not pure. Textures and shapes have three values without an order that are "
+        "read as numbers; those of hue, size, position and orientation have an order. The "
+        "statements are about continuous latents, so what is measured here goes beyond them."
+    )
+    seeds: ClassVar[dict[Size, tuple[int, ...]]] = {
+        "smoke": (0,),
+        "laptop": (5, 6),
+        "full": (5, 6, 7, 8, 9),
+    }
+
+    def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
+        return [Case(method=name, seed=seed) for name in (only or ("ours",)) for seed in seeds]
+
+    def measure(self, case: Case, runs: Path) -> list[Row]:
+        data = Scenes().load()
+        run = Run.of(data, case.method, seed=case.seed)
+        done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
+        held_out = data.labelled(held_out=True)
+        assert held_out.known is not None
+        code = encode_labelled(done.model, held_out, data)
+        known = held_out.known
+        effects = word_effects(known.words, known.said, code.mask.numpy())
+        return [
+            {
+                "kind": row.kind,
+                "block": " + ".join(map(str, data.family.space.ordered(row.block))),
+                "completeness": round(row.completeness.average, 4),
+                # No coordinates say nothing else, but they are not a pure code of anything.
+                "purity": round(row.purity.average, 4) if row.coordinates else math.nan,
+                "coordinates": len(row.coordinates),
+                "masks explained by words": round(effects.explained, 4),
+            }
+            for row in recovered(known, code, data).blocks
+            if row.promised
+        ]
+
+    def page(self, table: pd.DataFrame) -> Page:
+        told = []
+        for method, part in table.groupby("method", sort=False):
+            unions, crossings = part.loc[part.kind == "union"], ordered_intersections(part)
+            seeds = ", ".join(map(str, part.seed.unique()))
+            told.append(
+                f"{method}, seeds {seeds}: {_reached(unions.completeness)} unions are complete to "
+                f"{BAR}; of the intersections of attributes with an order "
+                f"{_reached(crossings.completeness)} are complete and {_reached(crossings.purity)} "
+                f"pure to {BAR}"
+            )
+        first = table.loc[table.method == table.method.iloc[0]]
+        figure = concept_scores(singles(first), bar=BAR), "completeness and purity of each concept"
+        return Page(
+            conclusion="; ".join(told) + ".",
+            tables=[("Kinds of blocks", by_kind(table)), ("Each concept alone", alone(table))],
+            figures={"scenes_concepts": figure},
+        )
 
 
 def singles(table: pd.DataFrame) -> pd.DataFrame:
     """The blocks of one concept: each is an intersection of captions, listed once."""
-    alone = table.loc[~table.block.str.contains(" + ", regex=False)]
-    return alone.drop_duplicates(["seed", "block"])
+    one = table.loc[~table.block.str.contains(" + ", regex=False)]
+    return one.drop_duplicates(["method", "seed", "block"])
 
 
 def ordered_intersections(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,9 +123,10 @@ def ordered_intersections(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_kind(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a kind of block, over blocks and seeds."""
+    """One row a method and kind of block: mean, and least to greatest over blocks and seeds."""
     return pd.DataFrame(
         {
+            "method": method,
             "blocks": kind,
             "per seed": round(len(part) / part.seed.nunique()),
             "completeness": _range(part.completeness),
@@ -142,47 +134,23 @@ def by_kind(table: pd.DataFrame) -> pd.DataFrame:
             "purity": _range(part.purity),
             f"pure to {BAR}": _reached(part.purity),
         }
+        for method, own in table.groupby("method", sort=False)
         for kind in KINDS
-        if len(part := table.loc[table.kind == kind])
+        if len(part := own.loc[own.kind == kind])
     )
 
 
-def page(table: pd.DataFrame, *, effects: Sequence[WordEffects], stem: str) -> str:
-    """The page in Markdown.
-
-    Args:
-        table: one row a seed and block.
-        effects: of the words, for each seed.
-        stem: of the names of the table and the figures beside the page.
-    """
-    unions, crossings = table.loc[table.kind == "union"], ordered_intersections(table)
-    head = (
-        f"{_reached(unions.completeness)} unions are complete to {BAR}; of the intersections "
-        f"of attributes with an order {_reached(crossings.completeness)} are complete and "
-        f"{_reached(crossings.purity)} pure to {BAR}"
-    )
-    explained = ", ".join(f"{one.explained:.1%}" for one in effects)
-    concepts = [
+def alone(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a method and concept."""
+    return pd.DataFrame(
         {
+            "method": method,
             "concept": block,
             "completeness": _range(part.completeness),
             "purity": _range(part.purity),
             "coordinates": " ".join(map(str, part.coordinates)),
         }
-        for block, part in singles(table).groupby("block", sort=False)
-    ]
-    seeds = ", ".join(map(str, table.seed.unique()))
-    return (
-        f"# Scenes: what training reaches in pixels and words\n\n{ABOUT}\n"
-        f"**Seeds {seeds}: {head}.** Every block is in [{stem}.csv]({stem}.csv).\n\n"
-        f"![completeness and purity of each concept](pictures/{stem}_concepts.png)\n\n"
-        f"## Kinds of blocks\n\nMean, and least to greatest over blocks and seeds.\n\n"
-        f"{markdown(by_kind(table).to_dict('records'))}\n\n"
-        f"## Each concept alone\n\n{markdown(concepts)}\n\n"
-        "## Which words open which coordinates\n\nWhat a word adds to the mask of a caption that "
-        "says it, by least squares over held-out captions (the first seed). Such a sum of words "
-        f"explains {explained} of the variance of masks.\n\n"
-        f"![which words open which coordinates](pictures/{stem}_words.png)\n"
+        for (method, block), part in singles(table).groupby(["method", "block"], sort=False)
     )
 
 
@@ -191,4 +159,6 @@ def _reached(scores: pd.Series) -> str:
 
 
 def _range(scores: pd.Series) -> str:
+    if scores.isna().all():
+        return "none"
     return f"{scores.mean():.3f} ({scores.min():.3f} to {scores.max():.3f})"

@@ -25,12 +25,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 from torch import Tensor
 
-from simulators.storage import write_atomically
 from smartclip.data.cache import cache_folder
 from smartclip.data.labels import CONCEPTS, Caption, LabelReader, captions, skin_tone
 from smartclip.data.npm import Package, fetch, members
 from theory import CaptionFamily
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 Vendor = Literal["google", "twitter"]
 Split = Literal["train", "emoji", "combination"]

@@ -27,12 +27,12 @@ from pyarrow import parquet
 from rich.console import Console
 from rich.progress import track
 
-from simulators.storage import write_atomically
 from smartclip.data.examples import Example, ImageText, Problem
 from smartclip.data.hub import HubStream
 from smartclip.data.pictures import PictureError, decode, digest, kind, measure
 from smartclip.data.records import SCHEMA, Records
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 FORMAT = "smartclip shards 1"
 INDEX = "index.json"

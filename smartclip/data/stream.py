@@ -46,6 +46,8 @@ class StreamSource:
         crop: size of the images and how they are cut.
         policy: which sentences of a caption are kept.
         split: where a caption is cut into sentences.
+        short_captions: give two captions of each picture, tokens [b, 2, L]: what the policy keeps,
+            and its first sentence.
         rank: of this process.
         ranks: how many processes share each step.
         workers: threads (or processes) that read, decode and tokenise.
@@ -71,6 +73,7 @@ class StreamSource:
         crop: Crop | None = None,
         policy: Policy = "all",
         split: Split = "marks",
+        short_captions: bool = False,
         rank: int = 0,
         ranks: int = 1,
         workers: int = 2,
@@ -101,7 +104,11 @@ class StreamSource:
         self.mean, self.std = mean, std
         self.problems: list[Problem] = []
         self._order = Order(count=len(data), seed=seed, block=block)
-        self._work = _Work(tokenise=tokenise, crop=crop or Crop())
+        self._work = _Work(
+            tokenise=tokenise,
+            crop=crop or Crop(),
+            split=split if short_captions else None,
+        )
         self._pool = _pool(workers, processes=processes)
         self._coming: dict[int, _Coming] = {}
         self._size = 0
@@ -109,7 +116,7 @@ class StreamSource:
 
     def batch(
         self, step: int, size: int, device: torch.device
-    ) -> tuple[Float32[Tensor, "b 3 s s"], Int[Tensor, "b l"]]:
+    ) -> tuple[Float32[Tensor, "b 3 s s"], Int[Tensor, "b *captions l"]]:
         """Images and tokens of this rank's part of a step.
 
         Args:
@@ -118,7 +125,7 @@ class StreamSource:
             device: where the batch is needed.
 
         Returns:
-            [size, 3, S, S] float32 and [size, L] tokens.
+            [size, 3, S, S] float32 and [size, L] tokens, or [size, 2, L].
 
         Raises:
             InputError: fewer examples than rows in a step.
@@ -235,7 +242,9 @@ class StreamSource:
         future = self._pool.submit(self._work, examples, captions, draws)
         coming.parts.append((list(places), future))
 
-    def _finished(self, coming: "_Coming") -> tuple[UInt8[Tensor, "b 3 s s"], Int[Tensor, "b l"]]:
+    def _finished(
+        self, coming: "_Coming"
+    ) -> tuple[UInt8[Tensor, "b 3 s s"], Int[Tensor, "b *captions l"]]:
         side = self._work.crop.pixels
         levels = torch.empty((len(coming.rows), 3, side, side), dtype=torch.uint8)
         tokens: dict[int, Tensor] = {}
@@ -288,16 +297,20 @@ class _Done:
     """Part of a batch: what worked, in order, and the places of what did not."""
 
     levels: UInt8[Tensor, "k 3 s s"]
-    tokens: Int[Tensor, "k l"]
+    tokens: Int[Tensor, "k *captions l"]
     problems: list[tuple[int, Problem]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Work:
-    """What a worker does; it holds settings only, so that it can be sent to a process."""
+    """What a worker does; it holds settings only, so that it can be sent to a process.
+
+    `split` is where the first sentence ends, if captions come with it; else None.
+    """
 
     tokenise: Tokenise
     crop: Crop
+    split: Split | None = None
 
     def __call__(
         self, examples: list[Example], captions: list[str], draws: Float[np.ndarray, "k 5"]
@@ -316,6 +329,9 @@ class _Work:
             good.append(place)
         told = [captions[place] for place in good]
         tokens = self.tokenise(told) if told else torch.empty((0, 0), dtype=torch.int64)
+        if self.split is not None and told:
+            first = [sentences(caption, self.split)[0] for caption in told]
+            tokens = torch.stack([tokens, self.tokenise(first)], dim=1)
         return _Done(levels=levels[: len(good)], tokens=tokens, problems=problems)
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from smartclip.evaluate.embedding import embed_captions, embed_images
 from smartclip.model import SmartCLIP
 
 
@@ -28,7 +29,6 @@ class Code:
     agreement: float
 
 
-@torch.inference_mode()
 def encode(
     model: SmartCLIP,
     images: Tensor,
@@ -44,21 +44,15 @@ def encode(
     a caption carries, so the majority stands for all and `agreement` says how often it is right.
 
     Args:
-        model: trained; put into evaluation mode.
+        model: trained.
         images: [N, ...].
         tokens: [N, ...].
         caption: which kind of caption each row has [N].
         captions: how many kinds there are.
         batch_size: rows embedded at a time.
     """
-    model.eval()
-    device = next(model.parameters()).device
-    parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        image = model.encode_image(images[rows].to(device))
-        parts.append((image, *model.encode_text(tokens[rows].to(device))))
-    image, text, mask = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+    image = embed_images(model, images, rows=batch_size)
+    text, mask = embed_captions(model, tokens, rows=batch_size)
     kinds = caption.cpu()
     caption_masks = torch.zeros(captions, image.shape[1], dtype=torch.bool)
     for kind in range(captions):

@@ -4,10 +4,10 @@
 
 the loss of plain CLIP with a caption in the picture's place. What two captions of a picture share
 are its concepts. A code that tells their pictures apart says which value of which concept a caption
-names, whatever its words, and leaves out the words that name none. Held still afterwards
-(`TrainConfig.hold_text_until`) it is a target that pictures learn from several times faster than
-from a random sum of words, in which most of what moves is wording and "left" does not know to
-which "red" it belongs. Text costs little: a step here is less than half of one with small pictures.
+names, whatever its words, and leaves out the words that name none. Held still afterwards (in a
+phase whose captions do not learn) it is a target that pictures learn from several times faster than
+from a random sum of words: there most of what varies is wording, and "left" does not know to which
+"red" it belongs. Text costs little: a step here is less than half of one with small pictures.
 
 SmartCLIP starts from towers that were trained on captions; from scratch this takes their place.
 """
@@ -17,18 +17,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from smartclip.decorrelation import decorrelation
-from smartclip.model import Features, SmartCLIP
+from smartclip.model import SmartCLIP
 from smartclip.towers.words import WordTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.loop import train
-from smartclip.train.losses import Terms, step_loss
+from smartclip.train.method import Method
 from smartclip.train.source import PairSource, Source
 from theory.errors import InputError
 
-# Weight of R(z): w in the formula. From a code learned without it pictures learned hardly sooner
-# than from a sum of words; at 1 the code itself had learned nothing after 2,000 steps.
-DECORRELATION = 0.1
 # Captions over which the code is standardised in the end.
 CENSUS = 2048
 
@@ -36,6 +32,7 @@ CENSUS = 2048
 def learn_captions(
     model: SmartCLIP,
     source: Source,
+    method: Method,
     config: TrainConfig,
     folder: Path,
     *,
@@ -47,7 +44,8 @@ def learn_captions(
     Args:
         model: fresh, on the device to train on, with a `WordTower`. Nothing else of it changes.
         source: a `PairSource`.
-        config: of this training, in which every coordinate is open.
+        method: of this training, without masks (`smartclip.methods.caption_code`).
+        config: batch size, rates and seed.
         folder: gets what `train` writes.
         label: what the progress bar says.
         quiet: no progress bar.
@@ -63,41 +61,17 @@ def learn_captions(
             fix="give a source with `pairs` and a model with a WordTower, or leave this stage out",
         )
     device = next(tower.parameters()).device
-    with torch.random.fork_rng(devices=[]):  # its mask network is never asked
-        pairs = SmartCLIP(
-            _FirstCaption(tower),
-            tower,
-            width=tower.width,
-            dimension=model.dimension,
-            budget=False,
-            all_open=True,
-        ).to(device)
-    train(
-        pairs,
-        _Pairs(source),
-        config,
-        folder,
-        objective=caption_pair_loss,
-        label=label,
-        quiet=quiet,
-    )
+    pairs = SmartCLIP(
+        _FirstCaption(tower),
+        tower,
+        width=tower.width,
+        dimension=model.dimension,
+        whiten=method.model.whiten,
+        masks=method.model.masks,
+    ).to(device)
+    train(pairs, _Pairs(source), method, config, folder, label=label, quiet=quiet)
     tokens, _ = source.pairs(0, CENSUS, device)
     tower.standardise(tokens)
-
-
-def caption_pair_loss(
-    model: SmartCLIP,
-    features: Features,
-    config: TrainConfig,
-    step: int,
-    generator: torch.Generator,
-    *,
-    chunk_size: int | None = None,
-) -> Terms:
-    """The formula above; called as `step_loss` is, with the first caption's code as `image`."""
-    terms = step_loss(model, features, config, step, generator, chunk_size=chunk_size)
-    code = model.image_norm(features.image)
-    return terms._replace(loss=terms.loss + DECORRELATION * decorrelation(code))
 
 
 class _FirstCaption(nn.Module):

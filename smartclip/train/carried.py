@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from smartclip.constraint import Constraint
 from smartclip.model import SmartCLIP
 from smartclip.temperature import Temperature
-from smartclip.train.config import TrainConfig
+from smartclip.train.method import Method
+from smartclip.train.phases import moment
 
 # Per coordinate too many and step: a hundred steps reach the price of a coordinate, about 1.
 RATE = 1e-2
@@ -22,27 +23,27 @@ DAMPING = 0.3
 
 
 class Carried(nn.Module):
-    """The temperature and the constraint that a configuration asks for; None where it does not."""
+    """The temperature and the constraint that a method asks for; None where it does not."""
 
-    def __init__(self, config: TrainConfig, dimension: int) -> None:
+    def __init__(self, method: Method, dimension: int) -> None:
         super().__init__()
+        objective, scale = method.objective, float(moment(method.phases, 0).scale)
         self.temperature = (
-            Temperature(config.logit_scale, largest=max(100.0, config.logit_scale))
-            if config.learned_scale
-            else None
+            Temperature(scale, largest=max(100.0, scale)) if objective.learned_scale else None
         )
         self.keep_rate = (
-            Constraint(config.keep_rate * dimension, rate=RATE, damping=DAMPING)
-            if config.keep_rate is not None
+            Constraint(objective.keep_rate * dimension, rate=RATE, damping=DAMPING)
+            if objective.keep_rate is not None
             else None
         )
 
 
-def carry(model: SmartCLIP, config: TrainConfig) -> None:
-    """Give a model what its configuration asks the loss to carry, unless it has it already."""
-    wanted = config.learned_scale or config.keep_rate is not None
+def carry(model: SmartCLIP, method: Method) -> None:
+    """Give a model what its method asks the loss to carry, unless it has it already."""
+    objective = method.objective
+    wanted = objective.learned_scale or objective.keep_rate is not None
     if wanted and not isinstance(model.carried, Carried):
-        model.carried = Carried(config, model.dimension).to(next(model.parameters()))
+        model.carried = Carried(method, model.dimension).to(next(model.parameters()))
 
 
 def scale_of(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float | Float[Tensor, ""]:

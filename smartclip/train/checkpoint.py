@@ -33,11 +33,11 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from simulators.storage import write_atomically
 from smartclip.model import SmartCLIP
 from smartclip.train.optimiser import WeightAverage
 from smartclip.train.ranks import rank, wait_for_all
 from theory.errors import InputError
+from theory.storage import write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 SHARDED = "checkpoint-*.sharded"

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import torch
 
-from simulators.storage import write_atomically
-from smartclip.train.config import TrainConfig
 from smartclip.train.estimate import Estimate
 from smartclip.train.execution import ExecutionConfig, Precision
 from smartclip.train.ranks import rank
+from theory.storage import write_atomically
 
 # What `Cost.speed` adds to a line of the log; all else there is the same in every repetition.
 SPEEDS = ("steps_per_second", "pairs_per_second", "mfu")
@@ -50,8 +49,9 @@ class Cost:
     Args:
         expected: memory and work of one step.
         execution: for the price and the precision.
-        config: for the number of steps and the batch size.
         device: of this rank.
+        steps: of the whole run.
+        batch_size: B.
         held_before: `peak_memory` before the run began to allocate.
         first_step: the step the run starts from.
     """
@@ -60,13 +60,15 @@ class Cost:
         self,
         expected: Estimate,
         execution: ExecutionConfig,
-        config: TrainConfig,
         device: torch.device,
         *,
+        steps: int,
+        batch_size: int,
         held_before: int,
         first_step: int,
     ) -> None:
-        self.expected, self.execution, self.config = expected, execution, config
+        self.expected, self.execution = expected, execution
+        self.steps, self.batch_size = steps, batch_size
         self.device, self.held_before, self.first_step = device, held_before, first_step
         self.peak_rate = peak_rate(device, execution.precision)
         self.expected_seconds: float | None = None
@@ -85,7 +87,7 @@ class Cost:
 
     def tick(self, step: int) -> str | None:
         """After each step; time and price in words when enough steps were timed, and renewed."""
-        done, steps = step - self.first_step, self.config.total_steps - self.first_step
+        done, steps = step - self.first_step, self.steps - self.first_step
         if done == WARM_STEPS:
             self._warm = time.monotonic()
             self._part = (step, self._warm)
@@ -105,7 +107,7 @@ class Cost:
         now = time.monotonic()
         before, then = self._part
         self._part = (step, now)
-        left = (self.config.total_steps - step) * (now - then) / (step - before)
+        left = (self.steps - step) * (now - then) / (step - before)
         total = now - self._started + left
         self.renewed.append({"step": step, "seconds": total})
         if abs(total / self._said - 1) < WORTH_SAYING:
@@ -124,7 +126,7 @@ class Cost:
         rate = (step - before) / max(now - then, 1e-9)
         values = (
             rate,
-            rate * self.config.batch_size,
+            rate * self.batch_size,
             rate * self.expected.work / self.peak_rate,
         )
         return dict(zip(SPEEDS, values, strict=True))

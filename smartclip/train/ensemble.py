@@ -1,6 +1,6 @@
 """Many small runs in one program: the same loss, vmapped over models that differ in their numbers.
 
-    minimise  sum_k L(theta_k; batch_k, noise_k, prices_k)   over theta_1, ..., theta_K together,
+    minimise  sum_k L(theta_k; batch_k, noise_k, weights_k)   over theta_1, ..., theta_K together,
 
 where no term depends on the parameters of another run, so each run gets its own gradient.
 Parameters and buffers are stacked: every layer is one batched product, and the update is one fused
@@ -11,6 +11,7 @@ That one weight drifts; the code does not.)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -20,16 +21,16 @@ from torch.func import functional_call, vmap
 from smartclip.model import GateNoise, SmartCLIP
 from smartclip.train.carried import carry, constraint_of
 from smartclip.train.config import TrainConfig
-from smartclip.train.losses import Noise, Prices, draw_noise, priced_loss
+from smartclip.train.losses import Noise, caption_loss, draw_noise
+from smartclip.train.method import Method, Objective
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
+from smartclip.train.phases import Moment, Phase, moment
 from smartclip.train.ranks import ranks
-from smartclip.train.schedule import learning_rate_factor
 from smartclip.train.source import Source
 from theory.errors import InputError
 
-# What the runs of an ensemble may differ in: their seeds, and weights of terms of the loss.
-FREE = ("seed", "sparsity", "budget", "logit_scale", "refine_logit_scale", "refine_alignment")
-WEIGHTS = ("logit_scale", "alignment", "decorrelation", "sparsity", "budget")
+# What the phases of runs that are trained together may differ in; the seeds may differ too.
+WEIGHTS = ("scale", "alignment", "decorrelation", "sparsity", "budget")
 # A batched product over few runs stays in the cache of a CPU. A GPU takes all that fit.
 RUNS_AT_ONCE_ON_CPU = 8
 
@@ -37,6 +38,7 @@ RUNS_AT_ONCE_ON_CPU = 8
 def train_together(
     models: Sequence[SmartCLIP],
     sources: Sequence[Source],
+    methods: Sequence[Method],
     configs: Sequence[TrainConfig],
     *,
     optimiser: OptimiserConfig | None = None,
@@ -50,7 +52,9 @@ def train_together(
         models: of one architecture, fresh, each built under its own seed; nothing in their towers
             is random.
         sources: the batches of each run.
-        configs: the settings of each run; they may differ in what `FREE` lists.
+        methods: of each run, for one caption an image; they may differ in the weights of their
+            phases, those that `WEIGHTS` lists.
+        configs: the settings of each run; they may differ in their seeds.
         optimiser: weight decay and moments, of all runs.
         at_once: runs in one program, the others follow; by default all of them on a GPU.
 
@@ -58,26 +62,27 @@ def train_together(
         The same models, in evaluation mode.
 
     Raises:
-        InputError: other numbers of models, sources and settings; settings or models that differ
-            in more than they may; or a loss that is not finite.
+        InputError: other numbers of models, sources, methods and settings; methods, settings or
+            models that differ in more than they may; or a loss that is not finite.
 
-    Example, with recipes that differ in their seeds::
+    Example, with one method and several seeds::
 
         train_together(
-            [recipe.model(world, device) for recipe in recipes],
-            [WorldSource(world, seed=recipe.train.seed) for recipe in recipes],
-            [recipe.train for recipe in recipes],
+            models,
+            [WorldSource(world, seed=config.seed) for config in configs],
+            [method] * len(configs),
+            configs,
         )
     """
     optimiser = optimiser or OptimiserConfig()
-    _refuse_different(models, sources, configs)
+    _refuse_different(models, sources, methods, configs)
     _refuse_unsupported(optimiser)
     device = next(models[0].parameters()).device
     if at_once is None:
         at_once = RUNS_AT_ONCE_ON_CPU if device.type == "cpu" else len(models)
     for first in range(0, len(models), at_once):
         part = slice(first, first + at_once)
-        Ensemble(models[part], sources[part], configs[part], optimiser).run()
+        Ensemble(models[part], sources[part], methods[part], configs[part], optimiser).run()
     return [model.eval() for model in models]
 
 
@@ -87,6 +92,7 @@ class Ensemble:
     Args:
         models: see `train_together`, as for all others.
         sources: of batches.
+        methods: what is minimised.
         configs: the settings.
         optimiser: weight decay and moments.
     """
@@ -95,21 +101,21 @@ class Ensemble:
         self,
         models: Sequence[SmartCLIP],
         sources: Sequence[Source],
+        methods: Sequence[Method],
         configs: Sequence[TrainConfig],
         optimiser: OptimiserConfig,
     ) -> None:
         self.models, self.sources, self.configs = models, sources, configs
-        self.config = configs[0]
-        for model, config in zip(models, configs, strict=True):
-            carry(model, config)
+        self.phases = [method.phases for method in methods]
+        self.steps, self.config = methods[0].steps, configs[0]
+        for model, method in zip(models, methods, strict=True):
+            carry(model, method)
             model.train()
-            if model.all_open:
-                model.mask_network.requires_grad_(False)
         first = next(models[0].parameters())
         self.device, self.dtype = first.device, first.dtype
         self.parameters = _stacked([dict(model.named_parameters()) for model in models])
         self.buffers = _stacked([dict(model.named_buffers()) for model in models])
-        self.loss = _Loss(models[0], self.config)
+        self.loss = _Loss(models[0], methods[0].objective)
         self.optimiser = make_optimiser(models[0], self.config, optimiser)
         names = {id(parameter): name for name, parameter in models[0].named_parameters()}
         for group in self.optimiser.param_groups:
@@ -118,9 +124,9 @@ class Ensemble:
 
     def run(self) -> None:
         """All steps; then every model has its weights and its statistics."""
-        for step in range(self.config.total_steps):
+        for step in range(self.steps):
             losses = self.step(step)
-            if (step + 1) % self.config.log_every == 0 or step + 1 == self.config.total_steps:
+            if (step + 1) % self.config.log_every == 0 or step + 1 == self.steps:
                 self._refuse_divergence(losses, step + 1)
         with torch.no_grad():
             for number, model in enumerate(self.models):
@@ -130,19 +136,22 @@ class Ensemble:
     def step(self, step: int) -> Float[Tensor, " K"]:
         """One update of every run; returns their losses."""
         size = self.config.batch_size
+        moments = [moment(phases, step) for phases in self.phases]
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * learning_rate_factor(step, self.config)
+            group["lr"] = group["peak"] * moments[0].rate
         batches = [source.batch(step, size, self.device) for source in self.sources]
         images, tokens = (torch.stack(column) for column in zip(*batches, strict=True))
-        prices = [Prices.at(step, config) for config in self.configs]
         weights = torch.tensor(
-            [[getattr(one, name) for name in WEIGHTS] for one in prices], dtype=self.dtype
+            [[getattr(one, name) for name in WEIGHTS] for one in moments], dtype=self.dtype
         ).to(self.device, non_blocking=True)
         idle = {
             name: 0.0
-            for name in ("alignment", "decorrelation")
-            if not any(getattr(one, name) for one in prices)
+            for name in ("alignment", "decorrelation", "sparsity")
+            if not any(getattr(one, name) for one in moments)
         }
+
+        drawn = self._draw(moments[0])
+        gates_learn = self.models[0].mask_network is not None and moments[0].gates != "held"
 
         def loss(
             parameters: dict[str, Tensor],
@@ -152,13 +161,13 @@ class Ensemble:
             weights: Tensor,
             drawn: dict[str, Tensor],
         ) -> tuple[Tensor, ...]:
-            own = prices[0]._replace(**dict(zip(WEIGHTS, weights.unbind(), strict=True)))
-            own = own._replace(**idle)
-            gates = None if own.refining else GateNoise(drawn.get("caption"), drawn.get("shared"))
-            inputs = (images, tokens, own, Noise(gates, drawn.get("channel"), drawn.get("order")))
+            now = moments[0]._replace(**dict(zip(WEIGHTS, weights.unbind(), strict=True)))
+            now = now._replace(**idle)
+            gates = GateNoise(drawn.get("caption"), drawn.get("shared")) if gates_learn else None
+            noise = Noise(gates, drawn.get("channel"), drawn.get("order"))
+            inputs = (images, tokens, now, noise)
             return functional_call(self.loss, (parameters, buffers), inputs)
 
-        drawn = self._draw(prices[0])
         self.optimiser.zero_grad(set_to_none=True)
         named = [
             {f"model.{name}": tensor for name, tensor in stack.items()}
@@ -170,13 +179,13 @@ class Ensemble:
         self._ascend(sizes)
         return losses.detach()
 
-    def _draw(self, prices: Prices) -> dict[str, Tensor]:
+    def _draw(self, now: Moment) -> dict[str, Tensor]:
         """The noise of every run from its own generator, stacked, by name."""
         size, dimension = self.config.batch_size, self.models[0].dimension
         like = torch.empty(size, dimension, dtype=self.dtype, device=self.device)
         drawn: list[dict[str, Tensor]] = []
         for generator in self.generators:
-            gates, channel, order = draw_noise(self.models[0], like, prices, generator)
+            gates, channel, order = draw_noise(self.models[0], like, now, generator)
             parts = {"channel": channel, "order": order} | (gates._asdict() if gates else {})
             drawn.append({name: part for name, part in parts.items() if part is not None})
         return {name: torch.stack([parts[name] for parts in drawn]) for name in drawn[0]}
@@ -202,16 +211,16 @@ class Ensemble:
 class _Loss(nn.Module):
     """The loss of one run as a module, so that `functional_call` can lend it weights."""
 
-    def __init__(self, model: SmartCLIP, config: TrainConfig) -> None:
+    def __init__(self, model: SmartCLIP, objective: Objective) -> None:
         super().__init__()
-        self.model, self.config = model, config
+        self.model, self.objective = model, objective
 
     def forward(
-        self, images: Tensor, tokens: Tensor, prices: Prices, noise: Noise
+        self, images: Tensor, tokens: Tensor, now: Moment, noise: Noise
     ) -> tuple[Tensor, ...]:
         """The loss, and the size of masks where that is held to a constraint."""
         features = self.model.embed(images, tokens)
-        terms = priced_loss(self.model, features, self.config, prices, noise)
+        terms = caption_loss(self.model, features, self.objective, now, noise)
         return (terms.loss,) if terms.size is None else (terms.loss, terms.size)
 
 
@@ -226,38 +235,58 @@ def _stacked(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _refuse_different(
-    models: Sequence[SmartCLIP], sources: Sequence[Source], configs: Sequence[TrainConfig]
+    models: Sequence[SmartCLIP],
+    sources: Sequence[Source],
+    methods: Sequence[Method],
+    configs: Sequence[TrainConfig],
 ) -> None:
-    counts = len(models), len(sources), len(configs)
+    counts = len(models), len(sources), len(methods), len(configs)
     if len(set(counts)) > 1 or not models:
         raise InputError(
-            "{} models, {} sources and {} settings".format(*counts),
+            "{} models, {} sources, {} methods and {} settings".format(*counts),
             rule="every run has one of each, and there is at least one run",
             fix="pass as many of each",
         )
-    settings = [config.to_dict() for config in configs]
-    differing = sorted(
-        name
-        for name, value in settings[0].items()
-        if name not in FREE and any(other[name] != value for other in settings)
-    )
-    if differing:
+    if any(method.objective.captions > 1 for method in methods):
         raise InputError(
-            f"settings that differ in {', '.join(differing)}",
-            rule=f"runs that are trained together differ in {', '.join(FREE)} alone",
+            f"method {methods[0].name!r} with two captions an image",
+            rule="runs that are trained together see one caption of each image",
+            fix="use train for those runs",
+        )
+    if len({replace(config, seed=0) for config in configs}) > 1:
+        raise InputError(
+            "settings that differ in more than their seeds",
+            rule="runs that are trained together have one batch size and one set of rates",
+            fix="train the others apart",
+        )
+    if any(_without_weights(method) != _without_weights(methods[0]) for method in methods):
+        raise InputError(
+            "methods that differ in more than weights of their phases",
+            rule=f"runs that are trained together differ in {', '.join(WEIGHTS)} alone",
             fix="train the others apart",
         )
     shapes = [
         {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
         for model in models
     ]
-    kinds = {(model.gate, model.all_open) for model in models}
+    kinds = {(model.gate, model.mask_network is None) for model in models}
     if any(other != shapes[0] for other in shapes) or len(kinds) > 1:
         raise InputError(
             "models of different shapes or gates",
             rule="runs that are trained together have one architecture",
             fix="build all models with the same sizes, gate and precision",
         )
+
+
+def _without_weights(method: Method) -> Method:
+    """The method with the weights of all phases forgotten; what is left has to be the same."""
+    forgotten: dict[str, float] = dict.fromkeys(WEIGHTS, 1.0)
+
+    def bare(phase: Phase) -> Phase:
+        free = forgotten if phase.gates == "drawn" else forgotten | {"sparsity": 0, "budget": 0}
+        return replace(phase, **free)
+
+    return replace(method, name="", phases=tuple(map(bare, method.phases)))
 
 
 def _refuse_unsupported(optimiser: OptimiserConfig) -> None:

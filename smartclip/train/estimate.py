@@ -141,7 +141,7 @@ def _forward(
 
     hooks = [
         hook
-        for part in (model.image_tower, model.text_tower, model.mask_network)
+        for part in model.parts
         for block in blocks(part)
         for hook in (block.register_forward_pre_hook(enter), block.register_forward_hook(leave))
     ]

@@ -61,7 +61,7 @@ def accumulate_gradients(
     else:
         cached = outputs
     leaves = Features(*(feature.detach().requires_grad_() for feature in cached))
-    leaves.mask_logits.requires_grad_(not towers.model.all_open)
+    leaves.mask_logits.requires_grad_(towers.model.mask_network is not None)
     terms = loss(Features(*map(gather_rows, leaves)))
     terms.loss.backward()
     towers.average_head_gradients()
@@ -78,7 +78,7 @@ def accumulate_gradients(
         (leaves.text, towers.model.text_tower),
         (leaves.mask_logits, towers.model.mask_network),
     ):
-        if leaf.grad is None:
+        if leaf.grad is None and module is not None:
             # The pass above gave zeros. To the optimiser they are a reason to move; None is not.
             for parameter in module.parameters():
                 parameter.grad = None

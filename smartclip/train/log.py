@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from simulators.storage import write_atomically
+from theory.storage import write_atomically
 
 
 class MetricsLog:

@@ -1,10 +1,9 @@
 """The training loop, on one page.
 
-What is minimised is in `losses`, what the phases are in `config`, how settings move in `schedule`;
-how the work is spread over processes is in `parallel` and `gradients`.
+What is minimised is in `losses`, how settings move in `phases`, which methods there are in
+`smartclip.methods`; how the work is spread over processes is in `parallel` and `gradients`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,7 +17,8 @@ from smartclip.train.estimate import estimate
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.log import MetricsLog, training_progress
-from smartclip.train.losses import Terms, report, step_loss
+from smartclip.train.losses import report, step_loss
+from smartclip.train.method import Method
 from smartclip.train.optimiser import (
     OptimiserConfig,
     WeightAverage,
@@ -26,9 +26,9 @@ from smartclip.train.optimiser import (
     make_optimiser,
 )
 from smartclip.train.parallel import Towers
+from smartclip.train.phases import moment
 from smartclip.train.preemption import Preempted, listening
 from smartclip.train.ranks import own_rows, rank
-from smartclip.train.schedule import learning_rate_factor, logit_scale
 from smartclip.train.source import Source, reported, rows_of_batch
 from smartclip.train.validate import Validation, validate
 from theory.errors import InputError
@@ -43,13 +43,13 @@ COST = "cost.json"
 def train(
     model: SmartCLIP,
     source: Source,
+    method: Method,
     config: TrainConfig,
     folder: Path,
     *,
     execution: ExecutionConfig | None = None,
     optimiser: OptimiserConfig | None = None,
     validation: Validation | None = None,
-    objective: Callable[..., Terms] = step_loss,
     label: str = "training",
     quiet: bool = False,
 ) -> SmartCLIP:
@@ -62,12 +62,12 @@ def train(
     Args:
         model: fresh, built under the seed of `config`.
         source: gives the batch of each step, whose size is that of all ranks together.
-        config: the settings.
+        method: what is minimised, in which phases.
+        config: batch size, rates and seed.
         folder: gets `metrics.jsonl`, `validation.jsonl`, checkpoints and `cost.json`.
         execution: how the work is carried out; it does not change the numbers.
         optimiser: weight decay, clipping, a moving average of the weights.
         validation: held-out pairs, looked at before each checkpoint; the best one is kept.
-        objective: what a step minimises, called as `step_loss` is.
         label: what the progress bar says.
         quiet: no progress bar.
 
@@ -84,11 +84,13 @@ def train(
     execution, optimiser = execution or ExecutionConfig(), optimiser or OptimiserConfig()
     device = next(model.parameters()).device
     checkpoints = Checkpoints(
-        folder, config.to_dict() | optimiser.to_dict(), keep_last=execution.keep_last
+        folder,
+        {"method": method.to_dict()} | config.to_dict() | optimiser.to_dict(),
+        keep_last=execution.keep_last,
     )
     own = own_rows(config.batch_size)
     expected = None
-    if (first_step := checkpoints.step()) < config.total_steps:
+    if (first_step := checkpoints.step()) < method.steps:
         images, tokens = rows_of_batch(source, first_step, config.batch_size, own, device)
         expected = estimate(
             model,
@@ -99,7 +101,7 @@ def train(
             average=optimiser.ema_decay is not None,
         )
     held_before = peak_memory(device)
-    carry(model, config)
+    carry(model, method)
     towers = Towers(model, execution, seed=config.seed)
     state = TrainState(
         model=model,
@@ -113,8 +115,9 @@ def train(
         cost = Cost(
             expected,
             execution,
-            config,
             device,
+            steps=method.steps,
+            batch_size=config.batch_size,
             held_before=held_before,
             first_step=state.step,
         )
@@ -122,13 +125,13 @@ def train(
         held_out = _open_log(folder / VALIDATION, state.step) if validation else None
         with (
             listening() as notice,
-            training_progress(label, config.total_steps, quiet=quiet or rank() > 0) as progress,
+            training_progress(label, method.steps, quiet=quiet or rank() > 0) as progress,
         ):
             progress.say(cost.before())
-            while state.step < config.total_steps:
-                line = _step(towers, state, source, config, optimiser, objective)
+            while state.step < method.steps:
+                line = _step(towers, state, source, method, config, optimiser)
                 state.step += 1
-                last = state.step == config.total_steps
+                last = state.step == method.steps
                 if said := cost.tick(state.step):
                     progress.say(said)
                 if line:
@@ -141,7 +144,7 @@ def train(
                 due = state.step % config.checkpoint_every == 0 or last
                 if due or stop:
                     if due and validation:
-                        scores = _validate(towers, validation, config, state.step)
+                        scores = _validate(towers, validation, method, state.step)
                         state.improves(scores["image_to_caption"] + scores["caption_to_image"])
                         if held_out:
                             held_out.append({"step": state.step, **scores})
@@ -158,16 +161,16 @@ def _step(
     towers: Towers,
     state: TrainState,
     source: Source,
+    method: Method,
     config: TrainConfig,
     settings: OptimiserConfig,
-    objective: Callable[..., Terms],
 ) -> dict[str, float]:
     """One update; returns the line of the log as plain numbers only when it is written."""
     model, step = state.model, state.step
     device = next(model.parameters()).device
-    factor = learning_rate_factor(step, config)
+    now = moment(method.phases, step)
     for group in state.optimiser.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["peak"] * now.rate
     rows = own_rows(config.batch_size)
     images, tokens = rows_of_batch(source, step, config.batch_size, rows, device)
     state.optimiser.zero_grad(set_to_none=True)
@@ -175,11 +178,11 @@ def _step(
         towers,
         images,
         tokens,
-        lambda features: objective(
+        lambda features: step_loss(
             model,
             features,
-            config,
-            step,
+            method.objective,
+            now,
             state.generator,
             chunk_size=towers.execution.chunk_size,
         ),
@@ -191,22 +194,16 @@ def _step(
     ascend(model, terms.size)
     if state.average is not None:
         state.average.update(model)
-    if (step + 1) % config.log_every and step + 1 != config.total_steps:
+    if (step + 1) % config.log_every and step + 1 != method.steps:
         return {}
-    return report(model, terms, config, step) | {"learning_rate": config.learning_rate * factor}
+    return report(model, terms) | {"learning_rate": config.learning_rate * now.rate}
 
 
 def _validate(
-    towers: Towers, validation: Validation, config: TrainConfig, step: int
+    towers: Towers, validation: Validation, method: Method, step: int
 ) -> dict[str, float]:
-    scale = scale_as_number(towers.model, logit_scale(step - 1, config))
-    return validate(
-        towers,
-        validation,
-        logit_scale=scale,
-        similarity=config.similarity,
-        mask_text=config.mask_text,
-    )
+    scale = scale_as_number(towers.model, moment(method.phases, step - 1).scale)
+    return validate(towers, validation, logit_scale=scale, similarity=method.objective.similarity)
 
 
 def _open_log(path: Path, step: int) -> MetricsLog | None:

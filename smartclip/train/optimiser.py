@@ -56,9 +56,9 @@ class OptimiserConfig:
 def make_optimiser(model: SmartCLIP, config: TrainConfig, settings: OptimiserConfig) -> AdamW:
     """AdamW with a rate for the towers, one for the mask network and one for the shared gates.
 
-    Each group remembers its peak rate as `peak`; the schedule multiplies it.
+    Each group remembers its peak rate as `peak`; the rate of the phase multiplies it.
     """
-    masks = list(model.mask_network.parameters())
+    masks = [] if model.mask_network is None else list(model.mask_network.parameters())
     shared = [] if model.shared_logits is None else [model.shared_logits]
     apart = {id(parameter) for parameter in masks + shared}
     towers = [parameter for parameter in model.parameters() if id(parameter) not in apart]

@@ -39,9 +39,7 @@ class Towers:
         self.model, self.execution, self.seed = model, execution, seed
         if ranks() > 1 or execution.micro_batch is not None:
             _refuse_batch_statistics(model)
-        if model.all_open:
-            model.mask_network.requires_grad_(False)
-        parts = _parts(model)
+        parts = model.parts
         if execution.channels_last:
             # nn.Module.to knows the argument, its stubs do not.
             model.image_tower.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -93,7 +91,7 @@ class Towers:
 
     def average_head_gradients(self) -> None:
         """What DDP and FSDP do for the towers, for the few parameters outside them."""
-        inside = {id(parameter) for part in _parts(self.model) for parameter in part.parameters()}
+        inside = {id(parameter) for part in self.model.parts for parameter in part.parameters()}
         for parameter in self.model.parameters():
             if id(parameter) not in inside and parameter.grad is not None:
                 mean_over_ranks(parameter.grad)
@@ -135,15 +133,11 @@ class _Embedding(nn.Module):
 
     def __init__(self, model: SmartCLIP) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(p for part in _parts(model) for p in part.parameters())
+        self.weights = nn.ParameterList(p for part in model.parts for p in part.parameters())
         self.embed = model.embed
 
     def forward(self, images: Tensor, tokens: Tensor) -> Features:
         return self.embed(images, tokens)
-
-
-def _parts(model: SmartCLIP) -> list[nn.Module]:
-    return [model.image_tower, model.text_tower, model.mask_network]
 
 
 def _shard(parts: list[nn.Module]) -> list[FSDPModule]:
@@ -160,7 +154,7 @@ def _shard(parts: list[nn.Module]) -> list[FSDPModule]:
 
 
 def _refuse_batch_statistics(model: SmartCLIP) -> None:
-    for part in _parts(model):
+    for part in model.parts:
         for name, module in part.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise InputError(

@@ -3,13 +3,16 @@
 It is also the same for every number of processes, of which each takes its rows.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from simulators.world import Batch, World
+from simulators.world import World
 from theory.errors import InputError
+
+Tokenise = Callable[[list[str]], Tensor]
 
 
 @runtime_checkable
@@ -34,10 +37,10 @@ class RowSource(Source, Protocol):
 
 @runtime_checkable
 class PairSource(Source, Protocol):
-    """A source that can also give two captions of each picture, and no picture."""
+    """A source that can also give two captions of each image, and no image."""
 
     def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Tokens of one caption and of another of `size` pictures, on `device`."""
+        """Tokens of one caption and of another of `size` images, on `device`."""
         ...
 
 
@@ -66,17 +69,28 @@ def rows_of_batch(
 
 
 class WorldSource:
-    """Batches of a simulated world, drawn a few at a time because large draws are cheaper.
+    """Batches of a simulated world; of captions in words, their tokens.
 
     Args:
         world: the world.
         seed: of its samples.
-        steps_at_once: batches drawn together.
+        tokenise: turns captions in words into tokens; None for captions that are vectors.
+        captions: of each image. With 2, tokens are [B, 2, ...], the longer caption first: the one
+            that mentions more concepts.
+        steps_at_once: batches drawn together, because large draws of vectors are cheaper.
     """
 
-    def __init__(self, world: World, *, seed: int, steps_at_once: int = 8) -> None:
-        self.world = world
-        self.seed = seed
+    def __init__(
+        self,
+        world: World,
+        *,
+        seed: int,
+        tokenise: Tokenise | None = None,
+        captions: int = 1,
+        steps_at_once: int = 1,
+    ) -> None:
+        self.world, self.seed = world, seed
+        self.tokenise, self.captions = tokenise, captions
         self.steps_at_once = steps_at_once
         self._drawn: tuple[int, int, Tensor, Tensor] | None = None
 
@@ -95,34 +109,33 @@ class WorldSource:
         start, stop, _ = wanted.indices(size)
         return self._sample(stop - start, step * size + start, device)
 
-    def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        batch = self.world.sample(n, seed=self.seed, start=start, device=device)
-        return batch.image, _vectors(batch)
-
-
-class LongAndShort(WorldSource):
-    """Images with two of their captions each, [B, 2, L], the longer one first.
-
-    Longer is the one that mentions more concepts. What Long-CLIP trains on; arguments as above.
-    """
-
-    def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         one, other = (
-            self.world.sample(n, seed=self.seed, start=start, draw=draw, device=device)
-            for draw in (0, 1)
+            self.world.texts(size, seed=self.seed, start=step * size, draw=draw) for draw in (0, 1)
         )
-        counts = torch.tensor(self.world.family.matrix, device=device).sum(1)
-        swapped = (counts[other.caption] > counts[one.caption]).unsqueeze(1)
-        texts = _vectors(one), _vectors(other)
-        pairs = [torch.where(swapped, *reversed(texts)), torch.where(swapped, *texts)]
+        return self._tokens(one, device), self._tokens(other, device)
+
+    def _sample(self, n: int, start: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        one = self.world.sample(n, seed=self.seed, start=start, device=device)
+        tokens = self._tokens(one.text, device)
+        if self.captions == 1:
+            return one.image, tokens
+        mentions = self.world.mentions(n, seed=self.seed, start=start, draw=1)
+        text = self.world.texts(n, seed=self.seed, start=start, draw=1)
+        others = self._tokens(text, device)
+        counts = torch.tensor(self.world.family.matrix).sum(1)
+        longer = counts[mentions.caption] > counts[one.caption.cpu()]
+        longer = longer.to(device).view(-1, *[1] * (tokens.ndim - 1))
+        pairs = [torch.where(longer, others, tokens), torch.where(longer, tokens, others)]
         return one.image, torch.stack(pairs, dim=1)
 
-
-def _vectors(batch: Batch) -> Tensor:
-    if isinstance(batch.text, list):
-        raise InputError(
-            "captions that are words",
-            rule="this source passes captions on as they are",
-            fix="use a source that tokenises",
-        )
-    return batch.text
+    def _tokens(self, text: Tensor | list[str], device: torch.device) -> Tensor:
+        if isinstance(text, Tensor):
+            return text.float().to(device)
+        if self.tokenise is None:
+            raise InputError(
+                "captions that are words",
+                rule="a model reads words as tokens",
+                fix="give the source a tokeniser",
+            )
+        return self.tokenise(text).to(device)

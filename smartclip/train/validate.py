@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smartclip.model import Features
 from smartclip.objective import Similarity, similarity_matrix
+from smartclip.train.losses import LONG, each_caption
 from smartclip.train.parallel import Towers
 from smartclip.train.ranks import gather_rows, mean_over_ranks, own_rows
 from smartclip.train.source import Source, rows_of_batch
@@ -47,7 +48,6 @@ def validate(
     *,
     logit_scale: float,
     similarity: Similarity,
-    mask_text: bool = False,
 ) -> dict[str, float]:
     """`loss` in nats, and `image_to_caption` and `caption_to_image`, the shares of first places.
 
@@ -56,15 +56,17 @@ def validate(
     model = towers.model
     was_training = model.training
     model.eval()
-    embeddings = model.head(_features(towers, validation))
+    # Of two captions an image, the longer one is asked.
+    embeddings = model.head(each_caption(_features(towers, validation))[LONG])
     image, text, mask = embeddings.image, embeddings.text, embeddings.mask
     own = own_rows(validation.size)
     sums = torch.zeros(3, dtype=torch.float64, device=image.device)
     for start in range(own.start, own.stop, validation.rows_at_a_time):
         rows = slice(start, min(start + validation.rows_at_a_time, own.stop))
-        how = {"similarity": similarity, "mask_text": mask_text}
-        captions = similarity_matrix(image[rows], text, mask, logit_scale, **how)
-        images = similarity_matrix(image, text[rows], mask[rows], logit_scale, **how).T
+        captions = similarity_matrix(image[rows], text, mask, logit_scale, similarity=similarity)
+        images = similarity_matrix(
+            image, text[rows], mask[rows], logit_scale, similarity=similarity
+        ).T
         for number, scores in enumerate((captions, images), start=1):
             right = scores.diagonal(start).clone()
             sums[0] += (scores.logsumexp(1) - right).sum() / 2

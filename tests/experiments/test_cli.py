@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_leaves_the_old_result(
 
     old = tmp_path / "answer.json"
     old.write_text("old")
-    monkeypatch.setattr("simulators.storage.os.fsync", full)
+    monkeypatch.setattr("theory.storage.os.fsync", full)
     line = refused("predict", "--captions", CAPTIONS, "--json", old)
     assert f"answer.json could not be written ({os.strerror(errno.ENOSPC)})" in line
     assert [path.name for path in tmp_path.iterdir()] == ["answer.json"]

@@ -1,4 +1,4 @@
-"""What a data set of pictures with worded captions offers to training and measurement."""
+"""Held-out pictures of a data set: galleries to search, and pictures whose concepts are known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from experiments.datasets.dataset import Data
 from smartclip.text import Tokenizer
-from smartclip.train.source import Source
 from theory import CaptionFamily
 
 
@@ -66,16 +66,12 @@ class Labelled:
     known: Known | None = None
 
 
-class PictureData(Protocol):
-    """What a data set of pictures offers to training and measurement."""
+class PictureData(Data, Protocol):
+    """A loaded data set of pictures with worded captions."""
 
     title: str
     tokenizer: Tokenizer
     family: CaptionFamily
-
-    def source(self, seed: int) -> Source:
-        """Training batches."""
-        ...
 
     def galleries(self) -> list[Gallery]:
         """Held-out retrieval, the main one first."""

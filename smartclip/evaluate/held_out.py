@@ -17,6 +17,7 @@ from torch import Tensor
 from smartclip.data.crop import DRAWS, Crop, normalised
 from smartclip.data.examples import Example, ImageText, Problem
 from smartclip.data.pictures import PictureError
+from smartclip.evaluate.embedding import embed_captions, embed_images
 from smartclip.evaluate.retrieval import Retrieval, read, retrieval
 from smartclip.model import SmartCLIP
 from smartclip.text import CaptionReader
@@ -63,29 +64,30 @@ class HeldOut:
         """Which caption is of which picture."""
         return torch.arange(len(self.levels))[:, None] == self.owner
 
-    @torch.inference_mode()
     def retrieved(self, model: SmartCLIP, *, rows: int = 64) -> dict[str, Retrieval]:
-        """R@k "masked" (each caption through its own mask) and "unmasked" (as published).
+        """R@k "unmasked" (as published), and "masked" (each caption through its own mask).
 
         Args:
-            model: any; put into evaluation mode and back.
+            model: any; one without masks has the unmasked reading alone.
             rows: embedded at a time.
         """
-        device = next(model.parameters()).device
-        was_training = model.training
-        model.eval()
-        image = torch.cat(
-            [
-                model.encode_image(self._images(part, device)).cpu()
-                for part in self.levels.split(rows)
-            ]
+
+        def prepare(levels: Tensor) -> Tensor:
+            return self._images(levels, levels.device)
+
+        image = embed_images(model, self.levels, rows=rows, prepare=prepare)
+        text, mask = embed_captions(model, self.tokens, rows=rows)
+        readings = (
+            {"unmasked": None}
+            if model.mask_network is None
+            else {
+                "masked": mask,
+                "unmasked": None,
+            }
         )
-        read_rows = [model.encode_text(part.to(device)) for part in self.tokens.split(rows)]
-        text, mask = (torch.cat(column).cpu() for column in zip(*read_rows, strict=True))
-        model.train(was_training)
         return {
             reading: retrieval(read(image, text, opened), self.relevant())
-            for reading, opened in (("masked", mask), ("unmasked", None))
+            for reading, opened in readings.items()
         }
 
     def _images(self, levels: Tensor, device: torch.device) -> Tensor:

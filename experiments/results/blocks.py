@@ -1,25 +1,36 @@
-"""captions -> prediction -> training -> measurement -> verdict, for one recipe and one seed."""
+"""Which promised blocks came out: the measurement of a model trained on simulated latents.
+
+captions -> prediction -> training -> measurement -> verdict. Completeness and purity of every block
+on held-out samples, beside an oracle, a null and the same code under other masks; the swap test, the
+Jacobian and folds through the known generator; twins of codes that came out alone by luck.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
 
 from experiments.figures.jacobian import jacobian_norms
 from experiments.figures.recovery import block_scores, caption_masks, dependency_comparison
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
-from experiments.recipes.vectors import VectorRecipe
 from experiments.report import Picture, Section
-from experiments.run_folder import RESULT, RunFolder
-from experiments.vector_run import HELD_OUT_SEED, run_vectors
-from smartclip.evaluate.code import Code
+from experiments.run import Trained
+from experiments.run_folder import RunFolder
+from simulators import VectorWorld
+from simulators.world import Batch
+from smartclip.evaluate.code import Code, encode
+from smartclip.model import SmartCLIP
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS
-from theory import Concept, Prediction, predict
+from smartclip.train.phases import held_from
+from theory import CaptionFamily, Concept, Prediction, predict
 from theory.recovery import (
     Recovery,
     beside_known,
@@ -29,13 +40,19 @@ from theory.recovery import (
 )
 from theory.recovery.folds import FoldTest, fold_test
 from theory.recovery.jacobian import JacobianTest, jacobian_test
+from theory.recovery.recovery import BlockScore
 from theory.recovery.swap import Swap, independent_latents, swap_test
+from theory.recovery.twin import twin_latents
+from theory.recovery.verdict import Verdict
+
+if TYPE_CHECKING:
+    from experiments.datasets.vectors import VectorData
 
 SWAPPED, DIFFERENTIATED = 1024, 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verification:
+class Blocks:
     """What was predicted, trained and measured.
 
     Attributes:
@@ -167,6 +184,61 @@ class Verification:
             f"code of exactly the same losses that is entangled, its twin, which mixes {mixed}."
         )
 
+    def tell(self, console: Console) -> None:
+        """The blocks in tables and the verdict in words."""
+        table = Table(title="What was promised and what was measured (held out)")
+        for title in ("block", "", "promised", "completeness", "purity", "floor", "coordinates"):
+            table.add_column(title, justify="left" if title in ("block", "") else "right")
+        table.add_column("verdict")
+        order = self.prediction.family.space.ordered
+        names = ["{" + ", ".join(map(str, order(row.block))) + "}" for row in self.recovery.blocks]
+        for name, row in zip(names, self.recovery.blocks, strict=True):
+            colour = "green" if row.verdict.as_predicted else "red"
+            table.add_row(
+                name,
+                row.kind,
+                "yes" if row.promised else "no",
+                f"{row.completeness.average:.3f}",
+                f"{row.purity.average:.3f}",
+                f"{row.completeness.floor:.3f}",
+                f"{len(row.coordinates)} for {row.dimension}",
+                f"[{colour}]{row.verdict}[/{colour}]",
+            )
+        console.print(table)
+        beside = Table(
+            title="The same scores / of an oracle / of a null (the code of other samples)"
+        )
+        beside.add_column("block")
+        beside.add_column("")
+        for title in ("completeness", "purity"):
+            beside.add_column(title, justify="right", no_wrap=True)
+        for name, row in zip(names, self.beside.to_dict("records"), strict=True):
+            scores = [
+                " / ".join(
+                    f"{round(row[direction + end], 2) + 0:.2f}"
+                    for end in ("", "_of_oracle", "_of_null")
+                )
+                for direction in ("completeness", "purity")
+            ]
+            beside.add_row(name, row["kind"], *scores)
+        console.print(beside)
+        console.print(
+            f"Masks of the same kind of caption agree in {self.code.agreement:.1%} of captions."
+        )
+        controls = Table(title="The same code under other masks")
+        for title in ("masks", "promised blocks recovered", "completeness", "purity"):
+            controls.add_column(title, justify="left" if title == "masks" else "right")
+        for name, row in self.controls.iterrows():
+            controls.add_row(
+                str(name), f"{row.recovered:.0%}", f"{row.completeness:.3f}", f"{row.purity:.3f}"
+            )
+        console.print(controls)
+        console.print(self.swap_words)
+        console.print(self.fold_words)
+        for words in filter(None, (self.twin_words, self.independent_words)):
+            console.print(words)
+        console.print(self.recovery.verdict)
+
     def _story(self) -> list[str]:
         family, alone = self.prediction.family, self.prediction.alone
         used = int(self.code.caption_masks.any(0).sum())
@@ -191,52 +263,133 @@ class Verification:
         ]
 
 
-def verify(
-    recipe: VectorRecipe, root: Path, *, device: torch.device, quiet: bool = False
-) -> Verification:
-    """Predict, train, measure, and keep all of it in a run folder under `root`."""
-    folder = RunFolder.open(root, "vectors", recipe.to_dict())
-    run = run_vectors(recipe, folder.path, device=device, quiet=quiet)
-    world, held_out, code = run.world, run.held_out, run.code
-    prediction = predict(world.family)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """Held-out samples of a world and what a trained model says of them.
+
+    Attributes:
+        world: the simulator.
+        dependence: correlation between its concepts.
+        model: trained, in evaluation mode.
+        batch: samples that training never saw.
+        code: their embeddings and masks.
+        device: of the model.
+    """
+
+    world: VectorWorld
+    dependence: float
+    model: SmartCLIP
+    batch: Batch
+    code: Code
+    device: torch.device
+
+    @property
+    def family(self) -> CaptionFamily:
+        """The captions."""
+        return self.world.family
+
+    def encode_image(self, image: Tensor) -> Float[Tensor, "n D"]:
+        """z^_I of any images, on the CPU; it can be differentiated."""
+        return self.model.encode_image(image.float().to(self.device)).cpu()
+
+    def twin(self, row: BlockScore) -> tuple[Concept, Concept] | None:
+        """Why a block came out alone that no statement promises: luck, if there is a twin.
+
+        Args:
+            row: a measured block.
+
+        Returns:
+            A concept of the block and the companion outside that the twin mixes it with. None for
+            any other block; also for dependent concepts and those of one dimension: rotating them
+            would change the law of the latents, which a trained objective may notice.
+        """
+        if self.dependence or row.verdict is not Verdict.SURPRISE:
+            return None
+        pairs = (
+            (concept, companion)
+            for concept in row.block
+            for companion in self.world.family.closure(concept) - row.block
+        )
+        return next((pair for pair in pairs if self._is_mixed_by_twin(row, *pair)), None)
+
+    def _is_mixed_by_twin(self, row: BlockScore, concept: Concept, companion: Concept) -> bool:
+        family = self.world.family
+        if len(family.space.columns([concept])) < 2:
+            return False
+        z = twin_latents(self.batch.latents, family, concept, companion)
+        code = self.encode_image(self.world.render(z, self.batch.image_noise)).detach()
+        twin = block_recovery(
+            self.batch.latents, code, family=family, masks=self.code.caption_masks
+        )
+        return any(
+            one.block == row.block and one.verdict is Verdict.NOT_IDENTIFIED for one in twin.blocks
+        )
+
+
+def held_out(data: "VectorData", done: Trained) -> HeldOut:
+    """Show a trained model samples that it never saw."""
+    from experiments.datasets.vectors import HELD_OUT_SEED
+
+    world = data.world
+    batch = world.sample(data.options.measured, seed=HELD_OUT_SEED + done.run.config.seed)
+    assert isinstance(batch.text, Tensor)  # a vector world
+    captions = len(world.family.captions)
+    code = encode(done.model, batch.image, batch.text, batch.caption, captions=captions)
+    return HeldOut(
+        world=world,
+        dependence=data.options.dependence,
+        model=done.model,
+        batch=batch,
+        code=code,
+        device=done.device,
+    )
+
+
+def measure(data: "VectorData", done: Trained) -> Blocks:
+    """Predict, measure on held-out samples, and draw what was found."""
+    from experiments.datasets.vectors import HELD_OUT_SEED
+
+    seen = held_out(data, done)
+    world, code = seen.world, seen.code
     known = {"family": world.family, "masks": code.caption_masks}
-    under = recovery_under_controls(held_out.latents, code.image, **known)
+    latents = seen.batch.latents
+    under = recovery_under_controls(latents, code.image, **known)
     recovery = under["learned"]
-    z, noise = held_out.latents.cpu(), held_out.image_noise.cpu()
+    z, noise = latents.cpu(), seen.batch.image_noise.cpu()
     few = slice(SWAPPED)
     independent = None
-    if recipe.dependence:
+    if seen.dependence:
         free = independent_latents(z, family=world.family, seed=HELD_OUT_SEED)
-        free_code = run.encode_image(world.render(free, noise)).detach()
+        free_code = seen.encode_image(world.render(free, noise)).detach()
         independent = block_recovery(free, free_code, **known)
-    done = Verification(
-        prediction=prediction,
+    result = Blocks(
+        prediction=predict(world.family),
         recovery=recovery,
-        beside=beside_known(recovery, held_out.latents, code.image, masks=code.caption_masks),
+        beside=beside_known(recovery, latents, code.image, masks=code.caption_masks),
         controls=comparison(under),
-        swap=swap_test(run.encode_image, world.render, z[few], noise[few], **known),
+        swap=swap_test(seen.encode_image, world.render, z[few], noise[few], **known),
         jacobian=jacobian_test(
-            run.encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
+            seen.encode_image, world.render, z[few], noise[few], points=DIFFERENTIATED, **known
         ),
         folds=fold_test(z[few], code.image[few], **known),
-        twins=dict(filter(None, map(run.twin, recovery.blocks))),
+        twins=dict(filter(None, map(seen.twin, recovery.blocks))),
         independent=independent,
         code=code,
-        folder=folder,
+        folder=done.folder,
     )
-    folder.write_json(RESULT, done.to_dict())
-    _draw(done, recipe)
-    return done
+    _draw(result, done)
+    return result
 
 
-def _draw(done: Verification, recipe: VectorRecipe) -> None:
-    folder, masks = done.folder, np.asarray(done.code.caption_masks)
-    save(dependency_comparison(done.prediction, done.recovery), folder.figure("dependency"))
-    save(block_scores(done.recovery), folder.figure("blocks"))
-    save(caption_masks(done.prediction.family, masks), folder.figure("masks"))
-    save(jacobian_norms(done.jacobian, masks), folder.figure("jacobian"))
+def _draw(result: Blocks, done: Trained) -> None:
+    folder, masks = result.folder, np.asarray(result.code.caption_masks)
+    save(dependency_comparison(result.prediction, result.recovery), folder.figure("dependency"))
+    save(block_scores(result.recovery), folder.figure("blocks"))
+    save(caption_masks(result.prediction.family, masks), folder.figure("masks"))
+    save(jacobian_norms(result.jacobian, masks), folder.figure("jacobian"))
     metrics = read_metrics(folder.path / METRICS)
-    save(training_curves(metrics, steps=recipe.train.steps), folder.figure("training"))
+    curves = training_curves(metrics, held_from=held_from(done.run.method.phases))
+    save(curves, folder.figure("training"))
 
 
 def _braces(concepts: tuple[Concept, ...]) -> str:

@@ -1,0 +1,153 @@
+"""What a data set is: options, a budget for every method alike, and the data themselves.
+
+A data set is one file in this folder with one subclass of `Dataset`, whose fields are the options of
+`smartclip train NAME`. Its module imports no torch, so that the command line can show and refuse
+options at once; `load` imports what it needs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from experiments.record import Record
+from smartclip.growth import grown
+from smartclip.methods import method
+from smartclip.train.config import TrainConfig
+from smartclip.train.method import Budget, Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from experiments.report import Section
+    from experiments.run import Trained
+    from smartclip.train.execution import ExecutionConfig
+    from smartclip.train.optimiser import OptimiserConfig
+    from smartclip.train.source import Source
+    from smartclip.train.validate import Validation
+
+
+class TowerPair(NamedTuple):
+    """Fresh towers: `width` W of the token states, `heads` of the mask network."""
+
+    image: "nn.Module"
+    text: "nn.Module"
+    width: int
+    heads: int = 4
+
+
+class Result(Protocol):
+    """What was measured, and how it is told."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        ...
+
+    def section(self) -> "Section":
+        """For the report."""
+        ...
+
+    def tell(self, console: Any) -> None:
+        """For the terminal."""
+        ...
+
+
+class Data(Protocol):
+    """The data behind a `Dataset`, loaded.
+
+    `options` is the data set it was loaded by. `steps` is how many the data ask for, where that
+    depends on how many there are; None for those of the options.
+    """
+
+    options: "Dataset"
+
+    @property
+    def steps(self) -> int | None: ...
+
+    def about(self) -> list[str]:
+        """What is told before the first step."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What the numbers depend on beside the options, such as a digest of files."""
+        ...
+
+    def towers(self) -> TowerPair:
+        """Fresh towers, drawn from torch's generator as it stands."""
+        ...
+
+    def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
+        """Training batches, with one or two captions of each image."""
+        ...
+
+    def validation(self) -> "Validation | None":
+        """Held-out pairs to look at while training, if any."""
+        ...
+
+    def measure(self, trained: "Sequence[Trained]") -> Result | None:
+        """Measure models on held-out data, the one that was asked for first, others beside it.
+
+        None on all processes of torchrun but the first.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(ABC):
+    """Options of a data set, and what it grants to every method."""
+
+    name: ClassVar[str]
+    """On the command line, and of run folders."""
+    record: ClassVar[Record]
+    """Machine, minutes, and the number to expect."""
+    steps: ClassVar[int]
+    """Training steps of every method."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Methods that are trained and measured beside the one that is asked for."""
+    default_method: ClassVar[str] = "ours"
+    """Where none is named."""
+    debug_steps: ClassVar[int] = 6
+    """Training steps of the twin of seconds."""
+
+    debug: bool = False
+    """The twin of seconds: small towers, few and small steps, all else alike."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """D, coordinates of the code."""
+
+    @abstractmethod
+    def load(self) -> Data:
+        """Read, draw or fetch the data."""
+
+    def budget(self, steps: int | None = None) -> Budget:
+        """What every method gets; `steps` changes how long it lasts."""
+        default = self.debug_steps if self.debug else self.steps
+        return Budget(steps=default if steps is None else steps, dimension=self.dimension)
+
+    def method(self, name: str, steps: int | None = None) -> Method:
+        """A method under this budget; `ours` with the setting of this data set."""
+        budget = self.budget(steps)
+        return self.ours(budget) if name == "ours" else method(name, budget)
+
+    def ours(self, budget: Budget) -> Method:
+        """The method of this project for this data set."""
+        return grown(budget)
+
+    def config(self, seed: int) -> TrainConfig:
+        """Batch size, peak rates and seed of every method."""
+        if self.debug:
+            return TrainConfig(batch_size=16, seed=seed, log_every=2, checkpoint_every=4)
+        return TrainConfig(seed=seed)
+
+    def optimiser(self) -> "OptimiserConfig | None":
+        """What an update does beside following the gradient; None for the defaults."""
+
+    def execution(self) -> "ExecutionConfig | None":
+        """How runs are carried out; it does not change the numbers. None for the defaults."""
+
+    def options(self) -> dict[str, Any]:
+        """All options that the numbers depend on."""
+        return asdict(self)
