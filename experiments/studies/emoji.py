@@ -1,226 +1,200 @@
-"""SmartCLIP beside plain CLIP and Long-CLIP on emoji: same towers, pictures, captions and steps.
+"""SmartCLIP beside CLIP and Long-CLIP on real pictures and captions: same towers, pictures and steps.
 
-python -m experiments.studies.emoji --out docs/emoji.md
-
-A setting of each method is chosen on validation pictures with a seed of its own; then each method
-is trained with three seeds and asked about held-out pictures. Stopped and started again it goes on
-where it was; what is trained is not trained again.
+Held out are combinations of known concepts, one vendor's style for some subjects, and whole
+subjects. Do masks follow what captions mention, and does it help to find pictures?
 """
 
-import json
+import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
-import tyro
-from smartclip.train.growth import Growth
 
-from experiments.device import choose_device
-from experiments.emoji_questions import Question, embed, labels_of, questions
-from experiments.figures.emoji_comparison import comparison_figure, overlap_figure
-from experiments.figures.style import save
-from experiments.recipes.emoji_methods import (
-    BATCH,
-    SMARTCLIP,
-    Method,
-    clip,
-    long_clip,
-    smartclip,
-)
-from experiments.recipes.emoji_split import PARTS, parts
-from experiments.studies.emoji_page import MASKED, UNMASKED, Results, page
-from smartclip.data.emoji import EmojiData
-from smartclip.evaluate.overlap import Overlap, overlap
-from smartclip.evaluate.retrieval import KS, Recall, read, retrieval
-from smartclip.model import SmartCLIP
-from smartclip.text import Tokenizer
-from smartclip.train.loop import COST
-from theory.storage import write_atomically
-
-CHOICE_SEED = 100
-CHOICE_STEPS = 200
-EMBEDDED = "embedded.safetensors"
+from experiments.datasets.emoji import EmojiPictures, EmojiSet, parts
+from experiments.figures.emoji_comparison import comparison_figure
+from experiments.harness import Page, Row, Size, Study
+from experiments.results.retrieval import searched
+from experiments.run import Run, Trained, trained
+from smartclip.evaluate.comparison import Difference, paired_difference
+from smartclip.evaluate.embedding import embed_captions
+from smartclip.evaluate.overlap import overlap
+from smartclip.evaluate.retrieval import Recall
+from smartclip.methods import METHODS
 
 
-def candidates(steps: int = CHOICE_STEPS) -> list[Method]:
-    """What a setting is chosen among, a few for each method."""
-    seed = CHOICE_SEED
-    return [
-        clip(seed=seed, steps=steps),
-        clip(seed=seed, steps=steps, logit_scale=30.0),
-        long_clip(seed=seed, steps=steps),
-        long_clip(seed=seed, steps=steps, components=4),
-        smartclip(seed=seed, steps=steps),
-        smartclip(seed=seed, steps=steps, sparsity=0.01),
-        smartclip(seed=seed, steps=steps, similarity="cosine"),
-        smartclip(seed=seed, steps=steps, logit_scale=2.0),
-        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=1.0),
-        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=2.0),
-        smartclip(seed=seed, steps=steps, sparsity=0.01, logit_scale=2.0, growth=Growth()),
-    ]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One method and seed."""
+
+    method: str
+    seed: int
 
 
-def setting(method: Method) -> str:
-    """What distinguishes a candidate of its method, in words."""
-    train = method.train
-    scale = f"s = {train.logit_scale:.3g}"
-    if method.name == SMARTCLIP:
-        grown = ", in stages" if train.growth else ""
-        kind = train.similarity.replace("_", " ")
-        return f"{kind}, {scale}{grown}, sparsity {train.sparsity:g}"
-    return scale if method.components is None else f"{scale}, k = {method.components}"
+class EmojiComparison(Study[Case]):
+    """All methods on emoji."""
 
-
-def choose(
-    data: EmojiData, tokenizer: Tokenizer, runs: Path, device: torch.device, steps: int
-) -> pd.DataFrame:
-    """Train each candidate and find validation pictures by their labels.
-
-    Test pictures are not among the candidates for an answer. `score` is the mean of R@1, R@5 and
-    R@10, masked for SmartCLIP; the highest of each method is chosen.
-    """
-    seen, asked = parts(data, "train"), parts(data, "validation")
-    gallery = parts(data, "train", "validation")
-    texts, relevant = asked.queries(("label",), gallery=gallery)
-    labels, _ = labels_of(gallery)
-    columns = [labels.index(text) for text in texts]
-    rows = []
-    for method in candidates(steps):
-        model, folder = method.trained(seen, tokenizer, runs / "choice", device=device)
-        found = embed(model, gallery, tokenizer, method.train, folder / EMBEDDED)
-        scores = read(
-            found.image,
-            found.text[columns],
-            found.mask[columns],
-            logit_scale=method.train.logit_scale,
-            similarity=method.train.similarity,
-        )
-        answers = retrieval(scores, relevant).caption_to_image
-        at = {f"R@{k}": 100 * answers.at(k) for k in KS}
-        rows.append(
-            {"method": method.name, "setting": setting(method)}
-            | at
-            | {
-                "score": float(np.mean(list(at.values()))),
-                "open": float(found.mask.mean()),
-                "masks": len(found.mask.unique(dim=0)),
-            }
-        )
-    best = {
-        max(
-            (row for row, one in enumerate(rows) if one["method"] == name),
-            key=lambda row: rows[row]["score"],
-        )
-        for name in {one["method"] for one in rows}
+    name: ClassVar[str] = "emoji"
+    title: ClassVar[str] = "Emoji: SmartCLIP beside CLIP and Long-CLIP"
+    hypothesis: ClassVar[str] = (
+        "Masks follow the concepts that captions mention, and finding unseen combinations of known "
+        "concepts profits from it."
+    )
+    about: ClassVar[str] = (
+        "Every method gets the same towers (64 pixels, 64 coordinates), batches, steps and rates "
+        "(`experiments/datasets/emoji.py`); Long-CLIP sees two captions of each picture. A caption "
+        "asks for its picture among all pictures, seen or not (a style among the pictures of that "
+        "style), and a picture for its label. Differences are of R@1 in points with a 95 % interval "
+        "from a bootstrap over subjects and seeds, paired; no allowance is made for their number. "
+        "Masks follow concepts if two captions that share more concepts share more coordinates: "
+        "Spearman's correlation over kinds of captions of unseen combinations, p from permuting "
+        "kinds (Mantel). The prices of our method were chosen earlier by looking at unseen "
+        "combinations, of two tried."
+    )
+    seeds: ClassVar[dict[Size, tuple[int, ...]]] = {
+        "smoke": (0,),
+        "laptop": (0, 1, 2),
+        "full": (0, 1, 2, 3, 4),
     }
-    return pd.DataFrame(rows).assign(chosen=[row in best for row in range(len(rows))])
+
+    def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
+        return [Case(method=name, seed=seed) for seed in seeds for name in (only or METHODS)]
+
+    def measure(self, case: Case, runs: Path) -> list[Row]:
+        data = EmojiSet().load()
+        run = Run.of(data, case.method, seed=case.seed)
+        done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
+        follows = mask_overlap(data, done) if run.method.model.masks else {}
+        rows: list[Row] = []
+        for gallery in data.galleries():
+            described = gallery.relevant.float().argmax(1).tolist()
+            of_picture = [gallery.groups[text] for text in described]
+            for reading, found in searched(done, gallery, data).items():
+                for asked, recall, groups in (
+                    ("picture by caption", found.caption_to_image, gallery.groups),
+                    ("caption by picture", found.image_to_caption, of_picture),
+                ):
+                    about = {"held out": gallery.name, "asked": asked, "reading": reading}
+                    rows += [about | row | follows for row in by_group(recall, groups)]
+        return rows
+
+    def page(self, table: pd.DataFrame) -> Page:
+        shown, gains, told = scores(table), [], []
+        readings = list(dict.fromkeys(table.reading))
+        # The reading of each method: masked where it has masks.
+        asked = [name for name in readings if not name.endswith("unmasked")]
+        for (held_out, kind), part in table.groupby(["held out", "asked"], sort=False):
+            row: dict[str, Any] = {"held out": held_out, "asked": kind}
+            for one, other in itertools.combinations(asked, 2):
+                gain = difference(part, one, other)
+                row[f"{one} - {other}"] = _told(gain)
+                if gain.decided:
+                    ahead, behind = (one, other) if gain.mean > 0 else (other, one)
+                    told.append(f"{ahead} is ahead of {behind} on {held_out} ({kind})")
+            gains.append(row)
+        masks = table.dropna(subset="correlation").drop_duplicates(["method", "seed"])
+        follows = masks.loc[:, ["method", "seed", "opened", "shared", "correlation", "p"]]
+        first = shown.loc[shown["held out"] == shown["held out"].iloc[0]]
+        means = first.loc[first.asked == "picture by caption"].groupby("reading", sort=False)["R@1"]
+        return Page(
+            conclusion=(
+                "On unseen combinations the right picture comes first for "
+                + ", ".join(f"{mean:.1f} % ({name})" for name, mean in means.mean().items())
+                + f" of captions. {'; '.join(told) or 'No two methods are told apart'}. Mask "
+                "overlap correlates with concept overlap by "
+                + ", ".join(
+                    f"{value:+.2f} ({name}, seed {seed})"
+                    for name, seed, value in follows[["method", "seed", "correlation"]].to_numpy()
+                )
+                + "."
+            ),
+            tables=[
+                ("R@1 in percent: mean over seeds (lowest to highest)", _pivot(shown)),
+                ("Differences of R@1 in points", pd.DataFrame(gains)),
+                ("Do masks follow concepts?", follows.round(3)),
+            ],
+            figures={"emoji_comparison": (comparison_figure(shown), "R@1 of each question")},
+        )
 
 
-def chosen(table: pd.DataFrame, seed: int, steps: int) -> list[Method]:
-    """The chosen setting of each method, with another seed and number of steps."""
-    picked = np.array(candidates(), dtype=object)[table["chosen"].to_numpy()]
-    return [
-        replace(method, train=replace(method.train, seed=seed, steps=steps)) for method in picked
-    ]
-
-
-def measure(
-    data: EmojiData,
-    tokenizer: Tokenizer,
-    asked: Sequence[Question],
-    method: Method,
-    model: SmartCLIP,
-    kept: Path,
-) -> dict[str, list[Recall]]:
-    """The answers of a trained model to each question, under each of its readings."""
-    seen = embed(model, data, tokenizer, method.train, kept)
-    readings = {MASKED: True, UNMASKED: False} if method.name == SMARTCLIP else {method.name: False}
-    return {
-        reading: [seen.answer(question, masked=masked) for question in asked]
-        for reading, masked in readings.items()
-    }
+def by_group(recall: Recall, groups: Sequence[object]) -> list[Row]:
+    """Queries and answers of each group of queries that are not independent, such as a subject."""
+    frame = pd.DataFrame(
+        {
+            "group": [groups[query] for query in recall.queries],
+            "queries": 1,
+            "answered@1": recall.hits[:, recall.ks.index(1)],
+            "answered@10": recall.hits[:, recall.ks.index(10)],
+        }
+    )
+    found = frame.groupby("group", as_index=False).sum().round(4)
+    return [row | {"chance@1": recall.chance[0]} for row in found.to_dict("records")]
 
 
 @torch.inference_mode()
-def caption_overlap(
-    data: EmojiData, tokenizer: Tokenizer, model: SmartCLIP
-) -> tuple[Overlap, float]:
-    """Of all captions of unseen combinations, and the share of coordinates that one opens."""
-    held_out = parts(data, "combination")
+def mask_overlap(data: EmojiPictures, done: Trained) -> Row:
+    """Of all captions of unseen combinations: overlap of masks against overlap of concepts.
+
+    `shared` is the mean share of coordinates that two kinds of captions have in common, `opened`
+    the share that a caption opens.
+    """
+    held_out = parts(data.data, "combination")
     said = {
         caption.text: caption
         for row in range(len(held_out))
         for caption in held_out.captions_of(row)
     }
-    device = next(model.parameters()).device
-    tokens = tokenizer.tokenise(list(said)).to(device)
-    masks = torch.cat([model.encode_text(rows)[1].cpu() for rows in tokens.split(512)])
-    mentioned = [
-        [concept in caption.values for concept in data.concepts] for caption in said.values()
-    ]
-    return overlap(masks.bool().numpy(), np.array(mentioned)), float(masks.mean())
+    _, masks = embed_captions(done.model, data.tokenizer.tokenise(list(said)))
+    mentioned = [[name in one.values for name in held_out.concepts] for one in said.values()]
+    found = overlap(masks.bool().numpy(), np.array(mentioned))
+    different = ~np.eye(len(found.kinds), dtype=bool)
+    return {
+        "correlation": found.correlation,
+        "p": found.p_value,
+        "shared": float(np.nanmean(found.masks[different])),
+        "opened": float(masks.mean()),
+    }
 
 
-def study(
-    *,
-    seeds: tuple[int, ...] = (0, 1, 2),
-    steps: int = 500,
-    choice_steps: int = CHOICE_STEPS,
-    runs: Path = Path("runs/emoji-study"),
-    out: Path,
-    device: str = "auto",
-) -> None:
-    """Choose, train, measure and write the page with its figures.
+def scores(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a question, reading and seed: R@1, R@10 and chance, in percent."""
+    grouped = table.groupby(["held out", "asked", "reading", "seed"], sort=False)
+    sums = grouped[["queries", "answered@1", "answered@10"]].sum()
+    return pd.DataFrame(
+        {
+            "R@1": 100 * sums["answered@1"] / sums.queries,
+            "R@10": 100 * sums["answered@10"] / sums.queries,
+            "chance@1": 100 * grouped["chance@1"].first(),
+        }
+    ).reset_index()
 
-    Args:
-        seeds: of the initial weights, the batches and the gates.
-        steps: of each run.
-        choice_steps: of each candidate.
-        runs: keeps the runs.
-        out: the Markdown file; figures go to `pictures/` beside it.
-        device: auto, cpu or cuda.
-    """
-    own = choose_device(device)
-    data = EmojiData.load()
-    tokenizer = Tokenizer.fit(
-        caption.text for row in range(len(data)) for caption in data.captions_of(row)
+
+def difference(part: pd.DataFrame, one: str, other: str) -> Difference:
+    """R@1 of one reading minus that of another, paired by group and seed."""
+
+    def hits(reading: str) -> np.ndarray:
+        own = part.loc[part.reading == reading]
+        answered = own.pivot_table(index="seed", columns="group", values="answered@1")
+        queries = own.pivot_table(index="seed", columns="group", values="queries")
+        return answered.to_numpy() / queries.to_numpy().mean()
+
+    return paired_difference(hits(one), hits(other))
+
+
+def _pivot(shown: pd.DataFrame) -> pd.DataFrame:
+    def cell(values: pd.Series) -> str:
+        return f"{values.mean():.1f} ({values.min():.1f} to {values.max():.1f})"
+
+    wide = shown.pivot_table(
+        index=["held out", "asked"], columns="reading", values="R@1", aggfunc=cell, sort=False
     )
-    choice = choose(data, tokenizer, runs, own, choice_steps)
-    print(choice.round(2).to_string(), flush=True)
-    asked = questions(data)
-    found = Results(
-        questions=asked,
-        concepts=data.concepts,
-        pictures={part: len(parts(data, part)) for part in PARTS},
-        choice=choice,
-        choice_steps=choice_steps,
-        seeds=seeds,
-        steps=steps,
-        batch=BATCH,
-    )
-    seen = parts(data, "train")
-    for seed in seeds:
-        for method in chosen(choice, seed, steps):
-            model, folder = method.trained(seen, tokenizer, runs, device=own)
-            found.add(measure(data, tokenizer, asked, method, model, folder / EMBEDDED))
-            found.seconds.append(json.loads((folder / COST).read_text())["measured"]["seconds"])
-            if method.name == SMARTCLIP:
-                shared, opened = caption_overlap(data, tokenizer, model)
-                found.overlaps.append(shared)
-                found.opened.append(opened)
-            print(f"seed {seed}, {method.name}: measured", flush=True)
-    save(comparison_figure(found.scores()), out.parent / "pictures" / "emoji_comparison.png")
-    save(
-        overlap_figure(found.overlaps, data.concepts),
-        out.parent / "pictures" / "emoji_overlap.png",
-    )
-    with write_atomically(out) as temporary:
-        temporary.write_text(page(found), encoding="utf-8")
-    print(f"Page: {out}")
+    chance = shown.groupby(["held out", "asked"], sort=False)["chance@1"].first().round(2)
+    return wide.assign(chance=chance).reset_index()
 
 
-if __name__ == "__main__":
-    tyro.cli(study)
+def _told(gain: Difference) -> str:
+    told = f"{100 * gain.mean:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return f"**{told}**" if gain.decided else told
