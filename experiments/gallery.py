@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-from experiments.datasets.dataset import Data
-from smartclip.text import Tokenizer
-from theory import CaptionFamily
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,23 +59,3 @@ class Labelled:
     caption: Int[Tensor, " N"]
     values: Int[np.ndarray, "N K"]
     known: Known | None = None
-
-
-class PictureData(Data, Protocol):
-    """A loaded data set of pictures with worded captions."""
-
-    title: str
-    tokenizer: Tokenizer
-    family: CaptionFamily
-
-    def galleries(self) -> list[Gallery]:
-        """Held-out retrieval, the main one first."""
-        ...
-
-    def labelled(self, *, held_out: bool) -> Labelled:
-        """Pictures with known concepts, to read concepts off coordinates."""
-        ...
-
-    def sheet(self) -> Any:
-        """A figure of some pictures with their captions."""
-        ...

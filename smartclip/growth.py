@@ -3,8 +3,8 @@
     explore at low precision  ->  specialise while it rises  ->  settle and prune  ->  refine
 
 `grown` is for simulated latents. Pictures need their towers aligned first (`aligned_first`), and
-pictures with words from scratch a code of captions before that (`words_first`). What each setting of
-a phase does is told in `smartclip.train.phases`.
+pictures with words from scratch a code of captions before that (`words_first`). What each setting
+of a phase does is told in `smartclip.train.phases`.
 """
 
 from smartclip.train.method import Budget, Method, ModelOptions, Objective
@@ -95,8 +95,8 @@ def words_first(budget: Budget, *, caption_steps: int) -> Method:
     """Ours from pixels and words: a caption code first, held until the images know it.
 
     Then the towers align, coordinates specialise as residuals fall, settle, and are refined: the
-    refinement is for the image tower, which knows tilts and textures last. Gates close by likelihood
-    alone; no price on them is needed where coordinates are many.
+    refinement is for the image tower, which knows tilts and textures last. Gates close by
+    likelihood alone; no price on them is needed where coordinates are many.
     """
     growing = {"noise": True, "least_scale": 0.5, "isolate_every": 4}
     phases = (

@@ -3,8 +3,8 @@
     published   cosine of x m(t) and z_T at s = 100, straight-through gates, 2 mean|m| for sparsity
                 (SmartCLIP, CVPR 2025)
     clip        cosine of x and z_T, learned s; no masks          (Radford et al., ICML 2021)
-    long-clip   CLIP of the longer caption, and of the shorter one with the k leading components of x
-                (Zhang et al., ECCV 2024)
+    long-clip   CLIP of the longer caption, and of the shorter one with the k leading components
+                of x (Zhang et al., ECCV 2024)
 
 These three have one setting for every data set. The fourth, `ours`, grows a code in phases
 (`smartclip.growth`), and a data set says how it grows there.

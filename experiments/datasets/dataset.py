@@ -1,7 +1,7 @@
 """What a data set is: options, a budget for every method alike, and the data themselves.
 
-A data set is one file in this folder with one subclass of `Dataset`, whose fields are the options of
-`smartclip train NAME`. Its module imports no torch, so that the command line can show and refuse
+A data set is one file in this folder with one subclass of `Dataset`, whose fields are the options
+of `smartclip train NAME`. Its module imports no torch, so that the command line can show and refuse
 options at once; `load` imports what it needs.
 """
 
@@ -18,14 +18,17 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import nn
 
+    from experiments.gallery import Gallery, Labelled
     from experiments.report import Section
     from experiments.run import Trained
     from smartclip.train.execution import ExecutionConfig
     from smartclip.train.optimiser import OptimiserConfig
     from smartclip.train.source import Source
     from smartclip.train.validate import Validation
+    from theory import CaptionFamily
 
 
 class TowerPair(NamedTuple):
@@ -53,44 +56,70 @@ class Result(Protocol):
         ...
 
 
-class Data(Protocol):
+class Data(ABC):
     """The data behind a `Dataset`, loaded.
 
-    `options` is the data set it was loaded by. `steps` is how many the data ask for, where that
-    depends on how many there are; None for those of the options.
+    Args:
+        options: the data set it was loaded by.
     """
 
-    options: "Dataset"
+    steps: int | None = None
+    """Training steps, where the data say how many; None for those of the options."""
 
-    @property
-    def steps(self) -> int | None: ...
+    def __init__(self, options: "Dataset") -> None:
+        self.options = options
 
     def about(self) -> list[str]:
         """What is told before the first step."""
-        ...
+        return [str(self.options.record)]
 
     def identity(self) -> dict[str, Any]:
         """What the numbers depend on beside the options, such as a digest of files."""
-        ...
+        return {}
 
+    @abstractmethod
     def towers(self) -> TowerPair:
         """Fresh towers, drawn from torch's generator as it stands."""
-        ...
 
+    @abstractmethod
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
         """Training batches, with one or two captions of each image."""
-        ...
 
     def validation(self) -> "Validation | None":
         """Held-out pairs to look at while training, if any."""
-        ...
+        return None
 
+    @abstractmethod
     def measure(self, trained: "Sequence[Trained]") -> Result | None:
         """Measure models on held-out data, the one that was asked for first, others beside it.
 
         None on all processes of torchrun but the first.
         """
-        ...
+
+
+class PictureData(Data):
+    """Pictures with worded captions: galleries to search, and pictures whose concepts are known."""
+
+    title: str
+    tokenizer: "Tokenizer"
+    family: "CaptionFamily"
+
+    @abstractmethod
+    def galleries(self) -> "list[Gallery]":
+        """Held-out retrieval, the main one first."""
+
+    @abstractmethod
+    def labelled(self, *, held_out: bool) -> "Labelled":
+        """Pictures with known concepts, to read concepts off coordinates."""
+
+    @abstractmethod
+    def sheet(self) -> "Figure":
+        """Some pictures with their captions."""
+
+    def measure(self, trained: "Sequence[Trained]") -> Result:
+        from experiments.results.retrieval import measure
+
+        return measure(self, trained)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +173,11 @@ class Dataset(ABC):
 
     def optimiser(self) -> "OptimiserConfig | None":
         """What an update does beside following the gradient; None for the defaults."""
+        return None
 
     def execution(self) -> "ExecutionConfig | None":
         """How runs are carried out; it does not change the numbers. None for the defaults."""
+        return None
 
     def options(self) -> dict[str, Any]:
         """All options that the numbers depend on."""

@@ -3,12 +3,11 @@
 The handwriting comes with scikit-learn. Held-out scenes show handwriting of other writers.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from experiments.datasets.dataset import Dataset, TowerPair
+from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import aligned_first
 from smartclip.train.config import TrainConfig
@@ -16,13 +15,12 @@ from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
     from experiments.gallery import Gallery, Labelled
-    from experiments.results.retrieval import Comparison
-    from experiments.run import Trained
     from smartclip.train.source import Source
 
 CORPUS = 20_000
 HELD_OUT = 1_000
 SEEN = 4_000
+TWIN = 256
 MEASURE_SEED = 1_000_003
 
 
@@ -56,26 +54,19 @@ class Digits(Dataset):
         return DigitData(self)
 
 
-class DigitData:
+class DigitData(PictureData):
     """Training scenes, and held-out scenes in handwriting that never occurs in training."""
 
     title = "Real handwriting: four digits, captions that mention two of them"
-    steps = None
 
     def __init__(self, options: Digits) -> None:
         from simulators import DigitWorld
         from smartclip.text import Tokenizer
 
-        self.options = options
+        super().__init__(options)
         self.train, self.test = DigitWorld(), DigitWorld(split="test")
         self.family = self.train.family
-        self.tokenizer = Tokenizer.fit(self.train.texts(CORPUS, seed=MEASURE_SEED))
-
-    def about(self) -> list[str]:
-        return [str(self.options.record)]
-
-    def identity(self) -> dict[str, Any]:
-        return {}
+        self.tokenizer = Tokenizer.fit(map(str, self.train.texts(CORPUS, seed=MEASURE_SEED)))
 
     def towers(self) -> TowerPair:
         from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
@@ -96,9 +87,6 @@ class DigitData:
 
         tokenise = self.tokenizer.tokenise
         return nullcontext(WorldSource(self.train, seed=seed, tokenise=tokenise, captions=captions))
-
-    def validation(self) -> None:
-        """None: retrieval is measured at the end."""
 
     def galleries(self) -> "list[Gallery]":
         import torch
@@ -123,6 +111,7 @@ class DigitData:
         from experiments.gallery import Labelled
 
         world, count = (self.test, HELD_OUT) if held_out else (self.train, SEEN)
+        count = TWIN if self.options.debug else count
         batch = world.sample(count, seed=MEASURE_SEED + 1)
         return Labelled(
             images=batch.image,
@@ -131,7 +120,7 @@ class DigitData:
             values=batch.z.long().numpy(),
         )
 
-    def sheet(self) -> Any:
+    def sheet(self) -> "Figure":
         from experiments.figures.contact import Row, contact_sheet
 
         batch = self.test.sample(8, seed=0)
@@ -150,8 +139,3 @@ class DigitData:
             [str(place) for place in self.family.concepts],
             title="Each caption mentions two of the four digits",
         )
-
-    def measure(self, trained: "Sequence[Trained]") -> "Comparison":
-        from experiments.results.retrieval import measure
-
-        return measure(self, trained)

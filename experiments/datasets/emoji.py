@@ -1,7 +1,7 @@
 """Emoji of two vendors with their real captions, each mentioning some of the emoji's concepts.
 
     train        what is left
-    validation   one skin tone of a subject and gender, for half of the training subjects: for choices
+    validation   one skin tone of a subject and gender, for half of the training subjects
     style        Twitter's pictures of a tenth of the training subjects; Google's stay in `train`
     combination  unseen combinations of subject, gender and skin tone     (of `EmojiData`)
     emoji        unseen subjects                                          (of `EmojiData`)
@@ -10,14 +10,14 @@ No picture is in two of them. The pictures are fetched once, at fixed versions.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from experiments.datasets.dataset import Dataset, TowerPair
+from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import aligned_first
 from smartclip.train.config import TrainConfig
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from experiments.gallery import Gallery, Labelled
-    from experiments.results.retrieval import Comparison
-    from experiments.run import Trained
     from smartclip.data.emoji import Emoji, EmojiData
     from smartclip.text import Tokenizer
     from smartclip.train.source import Source
@@ -84,24 +82,21 @@ class EmojiSet(Dataset):
         return EmojiPictures(self, EmojiData.load())
 
 
-class EmojiPictures:
+class EmojiPictures(PictureData):
     """Training emoji, and three kinds of held-out ones."""
 
     title = "Real pictures and captions: emoji of two vendors"
-    steps = None
 
     def __init__(self, options: EmojiSet, data: "EmojiData") -> None:
         from smartclip.text import Tokenizer
 
-        self.options, self.data = options, data
+        super().__init__(options)
+        self.data = data
         self.train = parts(data, "train")
         self.family = self.train.family()
         self.tokenizer = Tokenizer.fit(
             caption.text for row in range(len(data)) for caption in data.captions_of(row)
         )
-
-    def about(self) -> list[str]:
-        return [str(self.options.record)]
 
     def identity(self) -> dict[str, Any]:
         return {"pictures": hashlib.blake2b(self.data.images.tobytes(), digest_size=8).hexdigest()}
@@ -122,9 +117,6 @@ class EmojiPictures:
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
         return nullcontext(EmojiSource(self.train, self.tokenizer, seed=seed, captions=captions))
-
-    def validation(self) -> None:
-        """None: retrieval is measured at the end."""
 
     def galleries(self) -> "list[Gallery]":
         """Each caption asks for its picture among all pictures, seen or not.
@@ -186,15 +178,10 @@ class EmojiPictures:
             ]
         return values
 
-    def sheet(self) -> Any:
+    def sheet(self) -> "Figure":
         from experiments.figures.emoji import emoji_sheet
 
         return emoji_sheet(self.data)
-
-    def measure(self, trained: "Sequence[Trained]") -> "Comparison":
-        from experiments.results.retrieval import measure
-
-        return measure(self, trained)
 
 
 class EmojiSource:

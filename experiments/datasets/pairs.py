@@ -5,21 +5,21 @@ the data set are held out. Three recipes: the published settings for ViT-B/16 an
 epochs of 1.2 million long captions, ShareGPT4V), and 500 steps of the first for a single GPU, whose
 batches of 1,024 pass the towers 64 pairs at a time.
 
-Where the published method differs here from the authors' code: gates start open, gains and biases do
-not decay, and all is seeded, resumes, and cuts no caption without counting it.
+Where the published method differs here from the authors' code: gates start open, gains and biases
+do not decay, and all is seeded, resumes, and cuts no caption without counting it.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from experiments.datasets.dataset import Dataset, TowerPair
+from experiments.datasets.dataset import Data, Dataset, TowerPair
 from experiments.reading import Reading
 from experiments.record import TWIN, Record
 from smartclip.train.config import TrainConfig
@@ -120,7 +120,7 @@ class Pairs(Dataset):
     default_method: ClassVar[str] = "published"
     debug_steps: ClassVar[int] = 4
 
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = Reading()
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
     """Where the data set is, and how it is laid out."""
     recipe: RecipeName = "vit-b-16-500-steps"
     """The published settings for ViT-B/16 or ViT-L/14, or 500 steps of the first."""
@@ -188,14 +188,16 @@ class Pairs(Dataset):
         return PairData(self)
 
 
-class PairData:
+class PairData(Data):
     """A data set of pairs, parted into what is trained on and what is held out."""
 
     def __init__(self, options: Pairs) -> None:
         from smartclip.data.crop import Crop
         from smartclip.text import CaptionReader, CLIPTokenizer, caption_lengths
 
-        self.options, self.data = options, options.reading.read()
+        super().__init__(options)
+        self.options: Pairs = options
+        self.data = options.reading.read()
         kept = _held_out_count(len(self.data), options.held_out)
         self.training = replace(
             self.data, examples=self.data.part(kept, len(self.data)), problems=()
@@ -385,10 +387,8 @@ def _digest(weights: str | None) -> str:
     if weights is None or not path.exists():
         return str(weights)
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    found = hashlib.blake2b(digest_size=16)
+    found = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:
-            found.update(
-                hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).digest()
-            )
-    return found.hexdigest()
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()[:16]

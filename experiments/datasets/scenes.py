@@ -4,14 +4,13 @@
 and none ever stands alone.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from experiments.datasets.dataset import Dataset, TowerPair
+from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import words_first
 from smartclip.train.config import TrainConfig
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
     from experiments.gallery import Gallery, Known, Labelled
-    from experiments.results.retrieval import Comparison
-    from experiments.run import Trained
     from simulators import Batch
     from smartclip.train.source import Source
 
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
 CORPUS, CONTEXT = 2_000, 44
 GALLERY, HELD_OUT = 1_000, 4_000
 SEEN = 4_000
+TWIN = 256
 MEASURE_SEED = 1_000_003
 
 
@@ -64,27 +62,20 @@ class Scenes(Dataset):
         return SceneData(self)
 
 
-class SceneData:
+class SceneData(PictureData):
     """Training scenes, and held-out scenes of other values."""
 
     title = "Rendered scenes: two objects, captions that mention three concepts"
-    steps = None
 
     def __init__(self, options: Scenes) -> None:
         from simulators import SceneWorld
         from smartclip.text import Tokenizer
 
-        self.options = options
+        super().__init__(options)
         self.world = SceneWorld(paragraphs=False)
         self.family = self.world.family
         corpus = self.world.texts(CORPUS, seed=MEASURE_SEED)
-        self.tokenizer = Tokenizer.fit(corpus, context=CONTEXT)
-
-    def about(self) -> list[str]:
-        return [str(self.options.record)]
-
-    def identity(self) -> dict[str, Any]:
-        return {}
+        self.tokenizer = Tokenizer.fit(map(str, corpus), context=CONTEXT)
 
     def towers(self) -> TowerPair:
         from smartclip.towers.convolution import ConvConfig, ConvImageTower
@@ -104,9 +95,6 @@ class SceneData:
 
         tokenise = self.tokenizer.tokenise
         return nullcontext(WorldSource(self.world, seed=seed, tokenise=tokenise, captions=captions))
-
-    def validation(self) -> None:
-        """None: blocks and retrieval are measured at the end."""
 
     def galleries(self) -> "list[Gallery]":
         import torch
@@ -132,6 +120,7 @@ class SceneData:
         from experiments.gallery import Labelled
 
         seed, count = (2, HELD_OUT) if held_out else (3, SEEN)
+        count = TWIN if self.options.debug else count
         batch = self.world.sample(count, seed=MEASURE_SEED + seed)
         return Labelled(
             images=batch.image,
@@ -161,15 +150,10 @@ class SceneData:
         columns = np.split(batch.z.numpy(), stops[:-1], axis=1)
         return np.stack([_numbered(column) for column in columns], axis=1)
 
-    def sheet(self) -> Any:
+    def sheet(self) -> "Figure":
         from experiments.figures.scenes import scene_sheet
 
         return scene_sheet(self.world, seed=0)
-
-    def measure(self, trained: "Sequence[Trained]") -> "Comparison":
-        from experiments.results.retrieval import measure
-
-        return measure(self, trained)
 
 
 def _numbered(rows: np.ndarray) -> "Int64[np.ndarray, ' n']":

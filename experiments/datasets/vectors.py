@@ -7,9 +7,9 @@ No concept stands alone in any caption, and each of the five is an intersection.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from experiments.datasets.dataset import Dataset, TowerPair
+from experiments.datasets.dataset import Data, Dataset, TowerPair
 from experiments.record import Record
 from theory import CaptionFamily
 from theory.errors import InputError
@@ -88,24 +88,18 @@ class Vectors(Dataset):
         return VectorData(self)
 
 
-class VectorData:
+class VectorData(Data):
     """A vector world, and what is measured in it."""
-
-    steps = None
 
     def __init__(self, options: Vectors) -> None:
         from simulators import VectorWorld
         from simulators.latents import Gaussian
 
-        self.options, family = options, options.family
+        super().__init__(options)
+        self.options: Vectors = options
+        family = options.family
         latents = Gaussian(family.dimension, dependence=options.dependence)
         self.world: VectorWorld = VectorWorld(family, latents=latents, seed=options.mixing)
-
-    def about(self) -> list[str]:
-        return [str(self.options.record)]
-
-    def identity(self) -> dict[str, Any]:
-        return {}
 
     def towers(self) -> TowerPair:
         from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
@@ -119,9 +113,6 @@ class VectorData:
         from smartclip.train.source import WorldSource
 
         return nullcontext(WorldSource(self.world, seed=seed, captions=captions, steps_at_once=8))
-
-    def validation(self) -> None:
-        """None: recovery is measured at the end."""
 
     def measure(self, trained: "Sequence[Trained]") -> "Blocks":
         from experiments.results.blocks import measure

@@ -1,8 +1,9 @@
 """Which promised blocks came out: the measurement of a model trained on simulated latents.
 
-captions -> prediction -> training -> measurement -> verdict. Completeness and purity of every block
-on held-out samples, beside an oracle, a null and the same code under other masks; the swap test, the
-Jacobian and folds through the known generator; twins of codes that came out alone by luck.
+captions -> prediction -> training -> measurement -> verdict. Completeness and purity of every
+block on held-out samples, beside an oracle, a null and the same code under other masks; the swap
+test, the Jacobian and folds through the known generator; twins of codes that came out alone by
+luck.
 """
 
 from dataclasses import dataclass
@@ -205,9 +206,7 @@ class Blocks:
                 f"[{colour}]{row.verdict}[/{colour}]",
             )
         console.print(table)
-        beside = Table(
-            title="The same scores / of an oracle / of a null (the code of other samples)"
-        )
+        beside = Table(title="The same scores / of an oracle / of a null (code of other samples)")
         beside.add_column("block")
         beside.add_column("")
         for title in ("completeness", "purity"):

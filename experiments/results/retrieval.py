@@ -13,12 +13,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from experiments.datasets.dataset import PictureData
 from experiments.figures.pictures import readout_figure, retrieval_figure
 from experiments.figures.recovery import caption_masks, dependency_comparison
 from experiments.figures.style import save
 from experiments.figures.training import training_curves
 from experiments.figures.words import opened_by_words
-from experiments.gallery import Gallery, Known, Labelled, PictureData
+from experiments.gallery import Gallery, Known, Labelled
 from experiments.report import Picture, Section
 from experiments.run import Trained
 from experiments.run_folder import RunFolder

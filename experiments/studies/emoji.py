@@ -1,4 +1,4 @@
-"""SmartCLIP beside CLIP and Long-CLIP on real pictures and captions: same towers, pictures and steps.
+"""SmartCLIP beside CLIP and Long-CLIP on real pictures and captions, all else alike.
 
 Held out are combinations of known concepts, one vendor's style for some subjects, and whole
 subjects. Do masks follow what captions mention, and does it help to find pictures?
@@ -47,8 +47,9 @@ class EmojiComparison(Study[Case]):
         "Every method gets the same towers (64 pixels, 64 coordinates), batches, steps and rates "
         "(`experiments/datasets/emoji.py`); Long-CLIP sees two captions of each picture. A caption "
         "asks for its picture among all pictures, seen or not (a style among the pictures of that "
-        "style), and a picture for its label. Differences are of R@1 in points with a 95 % interval "
-        "from a bootstrap over subjects and seeds, paired; no allowance is made for their number. "
+        "style), and a picture for its label. Differences are of R@1 in points with a 95 % "
+        "interval from a bootstrap over subjects and seeds, paired; no allowance is made for how "
+        "many there are. "
         "Masks follow concepts if two captions that share more concepts share more coordinates: "
         "Spearman's correlation over kinds of captions of unseen combinations, p from permuting "
         "kinds (Mantel). The prices of our method were chosen earlier by looking at unseen "

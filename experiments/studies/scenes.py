@@ -46,8 +46,8 @@ class SceneBlocks(Study[Case]):
     )
     about: ClassVar[str] = (
         "Two objects and a scene, 14 concepts of 16 discrete dimensions, 64 x 64 pixels; a caption "
-        "is words about three neighbouring concepts, so none ever stands alone, and every concept is "
-        "an intersection. Models are trained from scratch on fresh pictures "
+        "is words about three neighbouring concepts, so none ever stands alone, and every concept "
+        "is an intersection. Models are trained from scratch on fresh pictures "
         "(`experiments/datasets/scenes.py`); the setting of our method was chosen on seeds 0 to 4. "
         "A block is measured on 4,000 held-out pictures: completeness and purity are R2 of a "
         "regression from code to concept and back, averaged over coordinates. A block without "

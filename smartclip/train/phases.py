@@ -11,7 +11,8 @@ goes on exactly where it was.
 * `captions_learn=False` keeps z^_T a fixed target. A caption code that learns follows what images
   say already; what no image says yet then loses its difference, and no image is asked to say it.
 * `noise` sends z^_I through a channel of precision 2 s, the one whose likelihood ratio the
-  similarity is. Without it the scale of z^_T is free, and two coordinates carry the precision of ten.
+  similarity is. Without it the scale of z^_T is free, and two coordinates carry the precision of
+  ten.
 * `scale` is s. At high precision every coordinate is at first a mixture that no caption predicts
   well, so gates close before content has formed. At s = 1/2 a coordinate that a caption knows
   nothing about costs nothing. `least_scale` lets residuals hold s back, down to that value.
