@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from experiments.gallery import Gallery, Labelled
     from experiments.report import Section
     from experiments.run import Trained
+    from smartclip.text import Tokenizer
     from smartclip.train.execution import ExecutionConfig
     from smartclip.train.optimiser import OptimiserConfig
     from smartclip.train.source import Source

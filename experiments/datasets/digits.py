@@ -14,6 +14,8 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from experiments.gallery import Gallery, Labelled
     from smartclip.train.source import Source
 

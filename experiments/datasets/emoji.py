@@ -26,6 +26,7 @@ from smartclip.train.method import Budget, Method
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Int
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from experiments.gallery import Gallery, Labelled

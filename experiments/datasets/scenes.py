@@ -18,6 +18,7 @@ from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
+    from matplotlib.figure import Figure
 
     from experiments.gallery import Gallery, Known, Labelled
     from simulators import Batch

@@ -72,7 +72,7 @@ class Vectors(Dataset):
         else:
             captions, sizes = parse_captions(self.captions), {}
         if self.sizes is not None:
-            sizes = sizes | parse_sizes(self.sizes)
+            sizes = {**sizes, **parse_sizes(self.sizes)}
         return CaptionFamily.from_captions(captions, sizes=sizes)
 
     @property

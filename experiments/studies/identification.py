@@ -64,7 +64,8 @@ def families() -> dict[str, tuple[Captions, dict[str, int]]]:
         for name, captions in known.items()
     }
     sizes = dict(zip("01234", (1, 2, 3, 1, 2), strict=True))
-    return sized | {"l: as a, sizes 1,2,3,1,2": (DEMO_CAPTIONS, sizes)}
+    sized["l: as a, sizes 1,2,3,1,2"] = (DEMO_CAPTIONS, sizes)
+    return sized
 
 
 def _own_negatives(method: Method) -> Method:
@@ -111,7 +112,8 @@ class Identification(Study[Case]):
     title: ClassVar[str] = "Identification: what training reaches"
     hypothesis: ClassVar[str] = (
         "Our method reaches every promised block on nearly every family and seed. CLIP, whose "
-        "masks are all ones, separates nothing: at best the block of all concepts is complete and pure."
+        "masks are all ones, separates nothing: at best the block of all concepts is complete and "
+        "pure."
     )
     about: ClassVar[str] = (
         "A run passes if every promised block reaches completeness and purity of 0.95 on average "
@@ -120,9 +122,9 @@ class Identification(Study[Case]):
         "companion (`theory.recovery.twin`). Independent latents let a concept come out alone by "
         "luck, and the twin is the witness. One setting serves all families; it was chosen on "
         "seeds 0 and 1. Methods are those of `smartclip/methods.py`, under the same towers, "
-        "batches, steps and rates. *clip*, *long-clip* and *published* compare by the cosine, under which a "
-        "code may be scaled by any positive number: their purity is a lower bound. Intervals of "
-        "runs are Wilson's, those of blocks bootstrap over runs, 95 %."
+        "batches, steps and rates. *clip*, *long-clip* and *published* compare by the cosine, "
+        "under which a code may be scaled by any positive number: their purity is a lower bound. "
+        "Intervals of runs are Wilson's, those of blocks bootstrap over runs, 95 %."
     )
     seeds: ClassVar[dict[Size, tuple[int, ...]]] = {
         "smoke": (0,),
