@@ -35,8 +35,8 @@ def ablated(recipe: VectorRecipe, name: str) -> VectorRecipe:
     Raises:
         InputError: an unknown name.
 
-    >>> ablated(VectorRecipe(), "own negatives").train.negatives
-    'own'
+    >>> ablated(VectorRecipe(), "own negatives").train.similarity
+    'own_likelihood_ratio'
     """
     if name not in _CHANGES:
         raise InputError(
@@ -48,7 +48,7 @@ def ablated(recipe: VectorRecipe, name: str) -> VectorRecipe:
 
 
 def _own_negatives(recipe: VectorRecipe) -> VectorRecipe:
-    return replace(recipe, train=replace(recipe.train, negatives="own"))
+    return replace(recipe, train=replace(recipe.train, similarity="own_likelihood_ratio"))
 
 
 def _no_sparsity(recipe: VectorRecipe) -> VectorRecipe:

@@ -22,9 +22,10 @@ price counts from the first step and the rates fall along one cosine.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from smartclip.objective import Negatives, Similarity
+from smartclip.objective import Similarity
+from smartclip.objective.similarities import SIMILARITIES
 from smartclip.train.growth import Growth
 from theory.errors import refuse_broken_rules
 
@@ -43,8 +44,6 @@ class TrainConfig:
         mask_learning_rate: of the mask network.
         budget_learning_rate: of the gates shared by all captions.
         similarity: see `smartclip.objective.similarity_matrix`.
-        negatives: see `smartclip.objective.modular_contrastive_loss`, as is `mask_text`.
-        mask_text: mask the caption side of the cosine too.
         logit_scale: s while masks form.
         refine_logit_scale: s at the end.
         learned_scale: s starts at `logit_scale` and is learned at the towers' rate, as in CLIP.
@@ -75,8 +74,6 @@ class TrainConfig:
     mask_learning_rate: float = 1e-3
     budget_learning_rate: float = 2e-2
     similarity: Similarity = "likelihood_ratio"
-    negatives: Negatives = "modular"
-    mask_text: bool = False
     logit_scale: float = 2.0
     refine_logit_scale: float = 6.0
     learned_scale: bool = False
@@ -103,8 +100,7 @@ class TrainConfig:
             "learning_rate": (self.learning_rate > 0, "positive"),
             "mask_learning_rate": (self.mask_learning_rate > 0, "positive"),
             "budget_learning_rate": (self.budget_learning_rate > 0, "positive"),
-            "similarity": (self.similarity in get_args(Similarity), str(get_args(Similarity))),
-            "negatives": (self.negatives in get_args(Negatives), str(get_args(Negatives))),
+            "similarity": (self.similarity in SIMILARITIES, "one of " + ", ".join(SIMILARITIES)),
             "logit_scale": (self.logit_scale > 0, "positive"),
             "refine_logit_scale": (self.refine_logit_scale > 0, "positive"),
             "learned_scale": (
@@ -125,7 +121,10 @@ class TrainConfig:
             ),
             "growth": (
                 self.growth is None
-                or (self.similarity == "likelihood_ratio" and self.schedule == "staged"),
+                or (
+                    self.similarity in ("likelihood_ratio", "own_likelihood_ratio")
+                    and self.schedule == "staged"
+                ),
                 "for the staged schedule and the likelihood ratio, whose channel it follows",
             ),
             "schedule": (

@@ -205,7 +205,6 @@ def _validate(
         validation,
         logit_scale=scale,
         similarity=config.similarity,
-        mask_text=config.mask_text,
     )
 
 

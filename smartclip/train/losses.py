@@ -189,8 +189,6 @@ def priced_loss(
         seen,
         scale,
         similarity=config.similarity,
-        mask_text=config.mask_text,
-        negatives=config.negatives,
         chunk_size=chunk_size,
     )
     loss, size = weight * contrastive, None

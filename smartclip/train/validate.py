@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smartclip.model import Features
 from smartclip.objective import Similarity, similarity_matrix
+from smartclip.objective.similarities import modular_form
 from smartclip.train.parallel import Towers
 from smartclip.train.ranks import gather_rows, mean_over_ranks, own_rows
 from smartclip.train.source import Source, rows_of_batch
@@ -47,24 +48,26 @@ def validate(
     *,
     logit_scale: float,
     similarity: Similarity,
-    mask_text: bool = False,
 ) -> dict[str, float]:
     """`loss` in nats, and `image_to_caption` and `caption_to_image`, the shares of first places.
 
-    All ranks call it together and get the same numbers. Ties count as lost.
+    All ranks call it together and get the same numbers. Ties count as lost. Own similarities are
+    validated by their modular forms, as they are used after training.
     """
     model = towers.model
     was_training = model.training
     model.eval()
     embeddings = model.head(_features(towers, validation))
     image, text, mask = embeddings.image, embeddings.text, embeddings.mask
+    similarity = modular_form(similarity)
     own = own_rows(validation.size)
     sums = torch.zeros(3, dtype=torch.float64, device=image.device)
     for start in range(own.start, own.stop, validation.rows_at_a_time):
         rows = slice(start, min(start + validation.rows_at_a_time, own.stop))
-        how = {"similarity": similarity, "mask_text": mask_text}
-        captions = similarity_matrix(image[rows], text, mask, logit_scale, **how)
-        images = similarity_matrix(image, text[rows], mask[rows], logit_scale, **how).T
+        captions = similarity_matrix(image[rows], text, mask, logit_scale, similarity=similarity)
+        images = similarity_matrix(
+            image, text[rows], mask[rows], logit_scale, similarity=similarity
+        ).T
         for number, scores in enumerate((captions, images), start=1):
             right = scores.diagonal(start).clone()
             sums[0] += (scores.logsumexp(1) - right).sum() / 2
