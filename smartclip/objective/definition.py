@@ -28,8 +28,9 @@ def similarity_by_definition(
     rows = -2 if by_name.masks_images else -3
     if mask is None:
         mask = torch.ones_like(image if by_name.masks_images else text)
-    scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)[..., None, None]
-    return by_name.of_pair(image.unsqueeze(-2), text.unsqueeze(-3), mask.unsqueeze(rows), scale)
+    scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
+    x, t, m = image.unsqueeze(-2), text.unsqueeze(-3), mask.unsqueeze(rows)
+    return by_name.of_pair(x, t, m, scale.unsqueeze(-1).unsqueeze(-1))
 
 
 def loss_by_definition(

@@ -145,4 +145,4 @@ def _factors(
             fix=f"pass embeddings of one dimension and one mask row for each of the {rows}",
         )
     scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
-    return by_name.factors(image, text, mask, scale[..., None, None])
+    return by_name.factors(image, text, mask, scale.unsqueeze(-1).unsqueeze(-1))

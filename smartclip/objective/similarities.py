@@ -63,7 +63,8 @@ def distance(x: Tensor, t: Tensor, m: Tensor, s: Tensor) -> Tensor:
 def distance_factors(x: Tensor, t: Tensor, m: Tensor | None, s: Tensor) -> Factors:
     m = torch.ones_like(t) if m is None else m
     v = torch.cat([2 * s * m * t, -s * m], -1)
-    return Factors(torch.cat([x, x.square()], -1), v, (-s * m * t.square()).sum(-1))
+    c = -s.squeeze(-1) * (m * t.square()).sum(-1)
+    return Factors(torch.cat([x, x.square()], -1), v, c)
 
 
 def likelihood_ratio(x: Tensor, t: Tensor, m: Tensor, s: Tensor) -> Tensor:
@@ -79,9 +80,10 @@ def likelihood_ratio(x: Tensor, t: Tensor, m: Tensor, s: Tensor) -> Tensor:
 
 def likelihood_ratio_factors(x: Tensor, t: Tensor, m: Tensor | None, s: Tensor) -> Factors:
     m = torch.ones_like(t) if m is None else m
-    v = torch.cat([2 * s * m * t, (0.5 - s) * m], -1)
-    of_caption = (m * (torch.log(2 * s) / 2 - s * t.square())).sum(-1)
-    return Factors(torch.cat([x, x.square()], -1), v, of_caption)
+    v = torch.cat([2 * s * m * t, -s * m + m / 2], -1)
+    s = s.squeeze(-1)
+    c = -s * (m * t.square()).sum(-1) + m.sum(-1) * (0.5 * torch.log(2 * s))
+    return Factors(torch.cat([x, x.square()], -1), v, c)
 
 
 def own_likelihood_ratio_factors(x: Tensor, t: Tensor, m: Tensor | None, s: Tensor) -> Factors:

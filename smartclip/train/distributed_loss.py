@@ -10,7 +10,6 @@ numbers for them. Captions and masks are gathered with gradients; images stay wh
 rank holds more than [b, B] of S, or [chunk_size, B] if that is less. Derived here.
 """
 
-import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
