@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from smartclip.gates import expected_opening
+from smartclip.gates import GATES, expected_opening
 from smartclip.masks import MaskNetwork
 
 
@@ -45,7 +45,7 @@ def test_an_only_token_is_read_as_any_other():
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("gate", ["bernoulli", "straight_through", "hard_concrete", "soft"])
+@pytest.mark.parametrize("gate", GATES)
 def test_gates_start_as_open_as_asked(gate):
     torch.manual_seed(0)
     logits = MaskNetwork(8, 5, heads=2, opening=0.8, gate=gate)(torch.randn(3, 4, 8))
