@@ -11,7 +11,7 @@ of S of the sum of L over all processes,
     dL/du = (G R) v,    dL/dv = (G R)' u,    dL/dq = -1/2 (G S R^2) m,    dL/dm = -1/2 (G S R^2)' q:
 
 two matrix products forward and four backward, where plain CLIP has one and two. Everything between
-the products happens on a band of rows that fits into a cache. `streamed` keeps nothing but the
+the products happens on a band of rows that fits into a cache. With a chunk size it keeps nothing but the
 log-normalisers of rows and columns and makes each band of S again in the backward pass.
 
 Autocast changes nothing here: it leaves products alone that are written in place or to `out`.

@@ -24,13 +24,13 @@ def similarity_by_definition(
     similarity: Similarity = "cosine",
 ) -> Float[Tensor, "*runs images captions"]:
     """S; the arguments are those of `smartclip.objective.similarity_matrix`."""
-    by_name = formula(similarity)
-    rows = -2 if by_name.masks_images else -3
+    chosen = formula(similarity)
+    rows = -2 if chosen.masks_images else -3
     if mask is None:
-        mask = torch.ones_like(image if by_name.masks_images else text)
+        mask = torch.ones_like(image if chosen.masks_images else text)
     scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
     x, t, m = image.unsqueeze(-2), text.unsqueeze(-3), mask.unsqueeze(rows)
-    return by_name.of_pair(x, t, m, scale.unsqueeze(-1).unsqueeze(-1))
+    return chosen.of_pair(x, t, m, scale.unsqueeze(-1).unsqueeze(-1))
 
 
 def loss_by_definition(

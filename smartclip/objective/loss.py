@@ -133,8 +133,8 @@ def _factors(
     logit_scale: Tensor | float,
     similarity: Similarity,
 ) -> Factors:
-    by_name = formula(similarity)
-    side, rows = (image, "images") if by_name.masks_images else (text, "captions")
+    chosen = formula(similarity)
+    side, rows = (image, "images") if chosen.masks_images else (text, "captions")
     fitting = mask is None or mask.shape == side.shape
     if not fitting or image.shape[-1:] != text.shape[-1:] or image.shape[:-2] != text.shape[:-2]:
         shapes = f"image {tuple(image.shape)}, text {tuple(text.shape)}"
@@ -145,4 +145,4 @@ def _factors(
             fix=f"pass embeddings of one dimension and one mask row for each of the {rows}",
         )
     scale = torch.as_tensor(logit_scale, dtype=image.dtype, device=image.device)
-    return by_name.factors(image, text, mask, scale.unsqueeze(-1).unsqueeze(-1))
+    return chosen.factors(image, text, mask, scale.unsqueeze(-1).unsqueeze(-1))

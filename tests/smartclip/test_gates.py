@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import smartclip.gates
 from smartclip.gates import (
     GATES,
+    Bernoulli,
     draw_gate,
     draw_uniforms,
     expected_opening,
@@ -18,6 +19,7 @@ from smartclip.gates import (
     opening_logit,
     read_gate,
 )
+from smartclip.masks import MaskNetwork
 from theory.errors import InputError
 
 every_gate = pytest.mark.parametrize("gate", GATES)
@@ -134,6 +136,22 @@ def test_opening_logit_is_the_inverse_of_the_expected_opening(gate, probability)
         assert logit.sigmoid().item() == pytest.approx(probability)
     else:
         assert expected_opening(logit, gate).item() == pytest.approx(probability)
+
+
+def test_a_gate_that_is_registered_is_one_everywhere(monkeypatch):
+    class AtOne(Bernoulli):
+        """Open after training where sigmoid(l) > 0.73."""
+
+        def read(self, logits):
+            return hard_gate(logits - 1)
+
+    monkeypatch.setitem(GATES, "at_one", AtOne())
+    network = MaskNetwork(8, 5, heads=2, gate="at_one", opening=0.6)
+    logits = network(torch.zeros(3, 4, 8))
+    assert expected_opening(logits, "at_one").mean().item() == pytest.approx(0.6)
+    assert read_gate(logits + torch.tensor([0, 0, 0, 0, 2.0]), "at_one")[0].tolist() == [0] * 4 + [
+        1
+    ]
 
 
 def test_bad_input_is_named():

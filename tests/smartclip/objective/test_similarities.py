@@ -15,8 +15,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import smartclip.objective.similarities
 from smartclip.objective import modular_contrastive_loss, similarity_matrix
+from smartclip.objective.cross_entropy import Factors
 from smartclip.objective.definition import loss_by_definition, similarity_by_definition
-from smartclip.objective.similarities import SIMILARITIES, modular_form
+from smartclip.objective.similarities import SIMILARITIES, Formula, modular_form
+from smartclip.train.config import TrainConfig
 from theory.errors import InputError
 
 OWN = [name for name, formula in SIMILARITIES.items() if formula.masks_images]
@@ -213,6 +215,25 @@ def test_own_forms_see_the_mask_of_the_image(similarity):
             similarity=modular_form(similarity),
         )
         torch.testing.assert_close(own[i : i + 1], modular)
+
+
+def test_a_similarity_that_is_registered_is_one_everywhere(monkeypatch):
+    def inner_product(x, t, m, s):
+        return s * (m * x * t).sum(-1)
+
+    def factors(x, t, m, s):
+        return Factors(x, s * t * (1 if m is None else m))
+
+    monkeypatch.setitem(
+        SIMILARITIES, "inner_product", Formula(of_pair=inner_product, factors=factors)
+    )
+    image, text, mask = drawn(6, 6, 4)
+    ours, theirs = (
+        loss(image, text, mask, 2.0, similarity="inner_product")
+        for loss in (modular_contrastive_loss, loss_by_definition)
+    )
+    torch.testing.assert_close(ours, theirs)
+    assert TrainConfig(similarity="inner_product").similarity == "inner_product"
 
 
 def test_own_cosine_is_clip_on_images_masked_once():
