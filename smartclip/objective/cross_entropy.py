@@ -11,8 +11,8 @@ of S of the sum of L over all processes,
     dL/du = (G R) v,    dL/dv = (G R)' u,    dL/dq = -1/2 (G S R^2) m,    dL/dm = -1/2 (G S R^2)' q:
 
 two matrix products forward and four backward, where plain CLIP has one and two. Everything between
-the products happens on a band of rows that fits into a cache. With a chunk size it keeps nothing but the
-log-normalisers of rows and columns and makes each band of S again in the backward pass.
+the products happens on a band of rows that fits into a cache. With a chunk size nothing is kept
+but the log-normalisers of rows and columns; the backward pass makes each band of S again.
 
 Autocast changes nothing here: it leaves products alone that are written in place or to `out`.
 Inputs may carry leading dimensions, one loss for each, and the function may be vmapped.
