@@ -14,10 +14,12 @@ hard concrete has no gradient where it is clipped; this is where ours differs.
 Deterministic gates trained from scratch stick at all ones or collapse to empty masks: a gate that
 never flips learns nothing. Soft masks make any price on their size meaningless, since the mask can
 shrink while the embedding grows.
+
+To add a gate, write its class here and list it in `GATES`.
 """
 
 import math
-from typing import Literal, get_args
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -25,7 +27,8 @@ from torch import Tensor
 
 from theory.errors import InputError
 
-Gate = Literal["bernoulli", "straight_through", "hard_concrete", "soft"]
+# The name of a gate: a key of `GATES`.
+Gate = str
 
 # beta, gamma and zeta of Louizos et al.
 TEMPERATURE, LOWER, UPPER = 2 / 3, -0.1, 1.1
@@ -33,12 +36,107 @@ TEMPERATURE, LOWER, UPPER = 2 / 3, -0.1, 1.1
 SHIFT = -TEMPERATURE * math.log(-LOWER / UPPER)
 
 
+class GateKind(ABC):
+    """One kind of gate: a formula above, as it is drawn, read, priced and started.
+
+    `random` says whether `draw` needs the u, uniform on [0, 1], one for each logit.
+    """
+
+    random = True
+
+    @abstractmethod
+    def draw(self, logits: Tensor, u: Tensor | None) -> Tensor:
+        """The mask of a training step, with its gradient; u is None unless the gate is random."""
+
+    def read(self, logits: Tensor) -> Tensor:
+        """The mask after training."""
+        return hard_gate(logits)
+
+    def expected_opening(self, logits: Tensor) -> Tensor:
+        """P(m > 0)."""
+        return logits.sigmoid()
+
+    def opening_logit(self, probability: float) -> float:
+        """The l at which a gate is open with this probability."""
+        return math.log(probability / (1 - probability))
+
+
+class Bernoulli(GateKind):
+    """m = 1[u < sigmoid(l)]."""
+
+    def draw(self, logits: Tensor, u: Tensor | None) -> Tensor:
+        assert u is not None
+        share = logits.sigmoid()
+        return _straight_through((u < share).to(logits.dtype), share)
+
+
+class StraightThrough(GateKind):
+    """m = 1[l > 0]. It is open with probability 0 or 1; its gradient is that of the sigmoid."""
+
+    random = False
+
+    def draw(self, logits: Tensor, u: Tensor | None) -> Tensor:
+        return self.expected_opening(logits)
+
+    def expected_opening(self, logits: Tensor) -> Tensor:
+        return _straight_through(hard_gate(logits), logits.sigmoid())
+
+
+class HardConcrete(GateKind):
+    """m = clip(1.2 sigmoid((log u - log(1 - u) + l) / beta) - 0.1, 0, 1)."""
+
+    def draw(self, logits: Tensor, u: Tensor | None) -> Tensor:
+        assert u is not None
+        stretched = LOWER + (UPPER - LOWER) * ((u.logit(1e-6) + logits) / TEMPERATURE).sigmoid()
+        return _straight_through(stretched.clamp(0, 1), stretched)
+
+    def expected_opening(self, logits: Tensor) -> Tensor:
+        return (logits + SHIFT).sigmoid()
+
+    def opening_logit(self, probability: float) -> float:
+        return super().opening_logit(probability) - SHIFT
+
+
+class Soft(GateKind):
+    """m = sigmoid(l), after training too; its expected opening is E[m]."""
+
+    random = False
+
+    def draw(self, logits: Tensor, u: Tensor | None) -> Tensor:
+        return logits.sigmoid()
+
+    def read(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+
+GATES: dict[Gate, GateKind] = {
+    "bernoulli": Bernoulli(),
+    "straight_through": StraightThrough(),
+    "hard_concrete": HardConcrete(),
+    "soft": Soft(),
+}
+
+
+def gate_kind(gate: Gate) -> GateKind:
+    """The kind of gate of this name.
+
+    Raises:
+        InputError: there is none; so raise all functions below.
+    """
+    if gate not in GATES:
+        raise InputError(
+            f"gate {gate!r}",
+            rule="a gate is one of " + ", ".join(GATES),
+            fix="choose one of them",
+        )
+    return GATES[gate]
+
+
 def draw_uniforms(
     logits: Float[Tensor, "*shape"], gate: Gate, generator: torch.Generator
 ) -> Float[Tensor, "*shape"] | None:
     """The u of a random gate, one for each logit; None where the gate is not random."""
-    _refuse_unknown(gate)
-    if gate in ("straight_through", "soft"):
+    if not gate_kind(gate).random:
         return None
     return torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
 
@@ -59,37 +157,19 @@ def draw_gate(
         >>> draw_gate(torch.tensor([-9.0, 9.0]), "bernoulli", torch.Generator().manual_seed(0))
         tensor([0., 1.])
     """
-    _refuse_unknown(gate)
-    if gate == "soft":
-        return logits.sigmoid()
-    if gate == "straight_through":
-        return _straight_through(hard_gate(logits), logits.sigmoid())
     if isinstance(u, torch.Generator):
         u = draw_uniforms(logits, gate, u)
-    assert u is not None  # both gates left are random
-    if gate == "bernoulli":
-        share = logits.sigmoid()
-        return _straight_through((u < share).to(logits.dtype), share)
-    stretched = LOWER + (UPPER - LOWER) * ((u.logit(1e-6) + logits) / TEMPERATURE).sigmoid()
-    return _straight_through(stretched.clamp(0, 1), stretched)
+    return gate_kind(gate).draw(logits, u)
 
 
 def read_gate(logits: Float[Tensor, "*shape"], gate: Gate) -> Float[Tensor, "*shape"]:
     """A mask as it is used after training: `hard_gate`, or sigmoid(l) for the soft ablation."""
-    _refuse_unknown(gate)
-    return logits.sigmoid() if gate == "soft" else hard_gate(logits)
+    return gate_kind(gate).read(logits)
 
 
 def expected_opening(logits: Float[Tensor, "*shape"], gate: Gate) -> Float[Tensor, "*shape"]:
-    """P(m > 0), or E[m] for the soft gate: what a price on the size of masks charges.
-
-    A straight-through gate is open with probability 0 or 1; its gradient is that of the sigmoid.
-    """
-    _refuse_unknown(gate)
-    if gate == "hard_concrete":
-        return (logits + SHIFT).sigmoid()
-    share = logits.sigmoid()
-    return _straight_through(hard_gate(logits), share) if gate == "straight_through" else share
+    """P(m > 0), or E[m] for the soft gate: what a price on the size of masks charges."""
+    return gate_kind(gate).expected_opening(logits)
 
 
 def opening_logit(probability: float, gate: Gate) -> float:
@@ -98,15 +178,14 @@ def opening_logit(probability: float, gate: Gate) -> float:
     Raises:
         InputError: a probability outside (0, 1), or an unknown gate.
     """
-    _refuse_unknown(gate)
+    kind = gate_kind(gate)
     if not 0 < probability < 1:
         raise InputError(
             f"opening {probability}",
             rule="gates start open with a probability strictly between 0 and 1",
             fix="pass for example 0.5",
         )
-    logit = math.log(probability / (1 - probability))
-    return logit - SHIFT if gate == "hard_concrete" else logit
+    return kind.opening_logit(probability)
 
 
 def hard_gate(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -117,12 +196,3 @@ def hard_gate(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def _straight_through(value: Tensor, smooth: Tensor) -> Tensor:
     """The value of one, exactly, with the gradient of the other."""
     return value.detach() + (smooth - smooth.detach())
-
-
-def _refuse_unknown(gate: str) -> None:
-    if gate not in get_args(Gate):
-        raise InputError(
-            f"gate {gate!r}",
-            rule="a gate is one of " + ", ".join(get_args(Gate)),
-            fix="choose one of them",
-        )

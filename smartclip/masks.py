@@ -10,11 +10,11 @@ the coordinates themselves makes them share one (C5).
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from smartclip.gates import Gate, opening_logit
+from smartclip.single_token import attention_to_itself
 
 
 class MaskNetwork(nn.Module):
@@ -60,27 +60,16 @@ class MaskNetwork(nn.Module):
         self, states: Float[Tensor, "B L W"], padding: Bool[Tensor, "B L"] | None = None
     ) -> Float[Tensor, "B D"]:
         states = states.detach()
-        if states.shape[1] == 1 and padding is None:
-            return self.score(self._only_token(states.squeeze(1)))
-        normed = self.attention_norm(states)
-        attended, _ = self.attention(
-            normed, normed, normed, key_padding_mask=padding, need_weights=False
-        )
-        states = states + attended
+        states = states + self._attend(self.attention_norm(states), padding)
         states = states + self.feedforward(states)
         weights = self.pooling_score(states).squeeze(-1)
         if padding is not None:
             weights = weights.masked_fill(padding, -torch.inf)
         return self.score((weights.softmax(1).unsqueeze(-1) * states).sum(1))
 
-    def _only_token(self, state: Float[Tensor, "B W"]) -> Float[Tensor, "B W"]:
-        """The same for captions of one token, which has nothing to choose from.
-
-        Its weight is 1 in the attention, whatever query and key say, and 1 in the pooling.
-        """
-        attention = self.attention
-        weight, bias = attention.in_proj_weight.chunk(3)[2], attention.in_proj_bias.chunk(3)[2]
-        state = state + attention.out_proj(F.linear(self.attention_norm(state), weight, bias))
-        state = state + self.feedforward(state)
-        # A softmax over one score: its parameters stay in the graph, as DDP asks.
-        return self.pooling_score(state).softmax(1) * state
+    def _attend(self, states: Tensor, padding: Tensor | None) -> Tensor:
+        if states.shape[1] == 1 and padding is None:
+            return attention_to_itself(self.attention, states)
+        return self.attention(states, states, states, key_padding_mask=padding, need_weights=False)[
+            0
+        ]

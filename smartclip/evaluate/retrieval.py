@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from smartclip.objective import Similarity, similarity_matrix
+from smartclip.objective.similarities import modular_form
 from theory.errors import InputError
 
 KS = (1, 5, 10)
@@ -155,10 +156,11 @@ def read(
         text: z^_T.
         mask: m, one row a caption; None opens everything.
         logit_scale: matters for the order only if `similarity` is the likelihood ratio.
-        similarity: the one the model was trained with.
+        similarity: the one the model was trained with; an own one is read by its modular form.
         rows: images at a time; bounds the memory of intermediate results.
     """
     opened = torch.ones_like(text) if mask is None else mask.to(text)
+    similarity = modular_form(similarity)
     return torch.cat(
         [
             similarity_matrix(part, text, opened, logit_scale, similarity=similarity)

@@ -170,7 +170,7 @@ def caption_loss(
     contrastive = contrastive_share(
         own_part(image),
         embeddings.text,
-        seen,
+        None if model.mask_network is None else seen,
         scale,
         similarity=objective.similarity,
         chunk_size=chunk_size,

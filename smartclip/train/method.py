@@ -120,7 +120,7 @@ class Method:
                     fix='let them be "open", or give the model masks',
                 )
             channel = phase.noise or phase.least_scale is not None
-            if channel and self.objective.similarity != "likelihood_ratio":
+            if channel and not self.objective.similarity.endswith("likelihood_ratio"):
                 raise InputError(
                     f"phase {number} of {self.name!r} with a noisy channel and the similarity "
                     f"{self.objective.similarity!r}",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from smartclip.model import Features
 from smartclip.objective import Similarity, similarity_matrix
+from smartclip.objective.similarities import modular_form
 from smartclip.train.losses import LONG, each_caption
 from smartclip.train.parallel import Towers
 from smartclip.train.ranks import gather_rows, mean_over_ranks, own_rows
@@ -51,7 +52,8 @@ def validate(
 ) -> dict[str, float]:
     """`loss` in nats, and `image_to_caption` and `caption_to_image`, the shares of first places.
 
-    All ranks call it together and get the same numbers. Ties count as lost.
+    All ranks call it together and get the same numbers. Ties count as lost. Own similarities are
+    validated by their modular forms, as they are used after training.
     """
     model = towers.model
     was_training = model.training
@@ -59,6 +61,7 @@ def validate(
     # Of two captions an image, the longer one is asked.
     embeddings = model.head(each_caption(_features(towers, validation))[LONG])
     image, text, mask = embeddings.image, embeddings.text, embeddings.mask
+    similarity = modular_form(similarity)
     own = own_rows(validation.size)
     sums = torch.zeros(3, dtype=torch.float64, device=image.device)
     for start in range(own.start, own.stop, validation.rows_at_a_time):

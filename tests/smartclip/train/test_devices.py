@@ -7,6 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from smartclip.model import Features, SmartCLIP
+from smartclip.objective.similarities import SIMILARITIES
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import distributed_contrastive_loss
@@ -50,7 +51,7 @@ def model():
 
 
 @pytest.mark.parametrize("chunk_size", [None, 3])
-@pytest.mark.parametrize("similarity", ["cosine", "distance", "likelihood_ratio"])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_the_loss_over_ranks_stays_on_its_device(
     two_pretended_ranks, pretended, similarity, chunk_size
 ):

@@ -24,6 +24,7 @@ from torch import nn
 from simulators import VectorWorld
 from smartclip.model import SmartCLIP
 from smartclip.objective import modular_contrastive_loss
+from smartclip.objective.similarities import SIMILARITIES
 from smartclip.towers.mlp import MLPConfig, MLPTextTower
 from smartclip.train.checkpoint import Checkpoints, load_model
 from smartclip.train.config import TrainConfig
@@ -124,14 +125,9 @@ def loss_job(folder):
     scale = torch.tensor(1.7, dtype=torch.float64, device=DEVICE)
     image, text, opened, hard = (part.to(DEVICE) for part in (image, text, opened, hard))
     worst = 0.0
-    ways = [
-        {"similarity": similarity, "negatives": negatives}
-        for similarity in ("cosine", "distance", "likelihood_ratio")
-        for negatives in ("modular", "own")
-    ]
-    ways += [{"mask_text": True, "negatives": negatives} for negatives in ("modular", "own")]
     for mask in (opened, hard):
-        for how in ways:
+        for similarity in SIMILARITIES:
+            how = {"similarity": similarity}
             whole = [part.clone().requires_grad_() for part in (image, text, mask, scale)]
             expected = modular_contrastive_loss(*whole, **how)
             expected.backward()
@@ -172,7 +168,7 @@ def curve_job(folder, parallel, mode, config=CONFIG):
 
 def carrying_job(folder, parallel, mode):
     """A curve whose loss carries a temperature and a dual variable."""
-    config = replace(CONFIG, negatives="own", keep_rate=0.2, learned_scale=True)
+    config = replace(CONFIG, similarity="own_likelihood_ratio", keep_rate=0.2, learned_scale=True)
     curve_job(folder, parallel, mode, config)
 
 

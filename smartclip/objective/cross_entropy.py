@@ -1,22 +1,25 @@
 """The symmetric cross-entropy of factored logits, without autograd's intermediates.
 
     S_ij = (<u_i, v_j> + c_j) / sqrt(<q_i, m_j> + epsilon)        (no root where q and m are None)
-    L    = 1/2B sum_i [ logsumexp_j S_ij + logsumexp_j S_ji - 2 S_ii ]
+    L    = 1/2b sum_i [ logsumexp_j S_ij + logsumexp_k S_ki - 2 S_ii ]
 
-Derived here. With G = dL/dS = (softmax over rows + softmax over columns - 2 [i = j]) / 2B and
-R = 1 / sqrt(<q, m> + epsilon),
+The sum runs over b images, of B: all of them, or those of one process of several that share a
+batch, whose mean of L is the loss of the batch. Derived here. With R = 1 / sqrt(<q, m> + epsilon)
+and G = (softmax over rows + softmax over columns - 2 [i = j]) / 2b, the derivative by these rows
+of S of the sum of L over all processes,
 
     dL/du = (G R) v,    dL/dv = (G R)' u,    dL/dq = -1/2 (G S R^2) m,    dL/dm = -1/2 (G S R^2)' q:
 
 two matrix products forward and four backward, where plain CLIP has one and two. Everything between
-the products happens on a band of rows that fits into a cache. `streamed` keeps nothing but the
-log-normalisers of rows and columns and makes each band of S again in the backward pass.
+the products happens on a band of rows that fits into a cache. With a chunk size nothing is kept
+but the log-normalisers of rows and columns; the backward pass makes each band of S again.
 
 Autocast changes nothing here: it leaves products alone that are written in place or to `out`.
 Inputs may carry leading dimensions, one loss for each, and the function may be vmapped.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -52,14 +55,21 @@ class Factors(NamedTuple):
 
 
 def symmetric_cross_entropy(
-    factors: Factors, *, chunk_size: int | None = None
+    factors: Factors,
+    *,
+    chunk_size: int | None = None,
+    first: int = 0,
+    over_all_rows: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "*runs"]:
     """L of the formula above, in nats, one for each leading index.
 
     Args:
-        factors: with as many images as captions, of which i and i belong together.
+        factors: of b images and B captions. Without the last two arguments, b = B.
         chunk_size: stream, with so many rows of S at a time; None keeps S and R for the backward
             pass where one may come. It changes memory and time, not the value.
+        first: the caption to which the first image belongs; the next one belongs to the next.
+        over_all_rows: from logsumexp_i S_ij over these images i, [K, B], that over all images. It
+            lets several processes share a batch; they have to pass the same upstream gradient.
 
     Example:
         >>> x = torch.eye(3)
@@ -67,13 +77,10 @@ def symmetric_cross_entropy(
         True
     """
     runs = factors.u.shape[:-2]
-    given = [part for part in factors if part is not None]
-    streamed = chunk_size is not None
-    keep = not streamed and torch.is_grad_enabled() and any(p.requires_grad for p in given)
-    rows = chunk_size or factors.u.shape[-2]
-    if not streamed and factors.u.device.type == "cpu":
-        rows = max(1, BAND_ROWS // math.prod(runs))
-    loss, *_ = _CrossEntropy.apply(*_with_one_leading_dimension(factors), rows, keep)
+    learning = any(part is not None and part.requires_grad for part in factors)
+    keep = chunk_size is None and torch.is_grad_enabled() and learning
+    parts = _with_one_leading_dimension(factors)
+    loss, *_ = _CrossEntropy.apply(*parts, chunk_size, keep, first, over_all_rows)
     return loss.reshape(runs)
 
 
@@ -84,6 +91,14 @@ def _with_one_leading_dimension(factors: Factors) -> list[Tensor | None]:
         None if part is None else part.reshape(math.prod(runs), *part.shape[len(runs) :])
         for part in factors
     ]
+
+
+def _rows_at_a_time(u: Tensor, chunk_size: int | None) -> int:
+    """Rows of a band of each run. On a CPU the bands of all runs together stay as small as one."""
+    runs, size = u.shape[:2]
+    if u.device.type != "cpu":
+        return min(size, chunk_size or size)
+    return min(size, max(1, (chunk_size or BAND_ROWS) // runs))
 
 
 def _bands(size: int, rows: int) -> list[tuple[int, int]]:
@@ -112,7 +127,7 @@ def _logsumexp(logits: Tensor, dim: int, scratch: Tensor) -> Tensor:
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """Five factors, rows of a band, whether to keep S -> the losses [K] and what is kept."""
+    """Five factors and how to go about it -> the losses [K] and what is kept for the gradient."""
 
     @staticmethod
     def forward(
@@ -121,18 +136,21 @@ class _CrossEntropy(torch.autograd.Function):
         c: Tensor | None,
         q: Tensor | None,
         m: Tensor | None,
-        rows: int,
+        chunk_size: int | None,
         keep: bool,
+        first: int,
+        over_all_rows: Callable[[Tensor], Tensor] | None,
     ) -> tuple[Tensor | None, ...]:
         factors = Factors(u, v, c, q, m)
-        runs, size = u.shape[:2]
-        scratch = u.new_empty(runs, min(rows, size), size)
-        held = size if keep else min(rows, size)
-        logits = u.new_empty(runs, held, size)
-        root = None if q is None else u.new_empty(runs, held, size)
+        runs, size, captions = *u.shape[:2], v.shape[1]
+        rows = _rows_at_a_time(u, chunk_size)
+        scratch = u.new_empty(runs, rows, captions)
+        held = size if keep else rows
+        logits = u.new_empty(runs, held, captions)
+        root = None if q is None else u.new_empty(runs, held, captions)
         row_normalisers: list[Tensor] = []
         diagonals: list[Tensor] = []
-        column_normaliser = u.new_full((runs, size), -math.inf)
+        column_normaliser = u.new_full((runs, captions), -math.inf)
         for start, count in _bands(size, rows):
             at = start if keep else 0
             part, free = logits.narrow(1, at, count), scratch.narrow(1, 0, count)
@@ -140,15 +158,18 @@ class _CrossEntropy(torch.autograd.Function):
             _logits_(factors, start, count, part, inverse)
             row_normalisers.append(_logsumexp(part, 2, free))
             column_normaliser = torch.logaddexp(column_normaliser, _logsumexp(part, 1, free))
-            diagonals.append(part.diagonal(start, 1, 2).clone())
+            diagonals.append(part.diagonal(first + start, 1, 2).clone())
         row_normaliser, own = torch.cat(row_normalisers, 1), torch.cat(diagonals, 1)
-        loss = ((row_normaliser - own) + (column_normaliser - own)).mean(1) / 2
+        if over_all_rows is not None:
+            column_normaliser = over_all_rows(column_normaliser)
+        own_columns = column_normaliser.narrow(1, first, size)
+        loss = ((row_normaliser - own) + (own_columns - own)).mean(1) / 2
         kept = (logits, root) if keep else (None, None)
         return loss, row_normaliser, column_normaliser, *kept
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        *factors, ctx.rows, _ = inputs
+        *factors, ctx.chunk_size, _, ctx.first, _ = inputs
         ctx.mark_non_differentiable(*(part for part in output[1:] if part is not None))
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*factors, *output[1:])
@@ -156,10 +177,9 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
         if upstream is None:
-            return (None,) * 7
-        masks_learn = ctx.needs_input_grad[4]
-        grads = _Gradient.apply(upstream, *ctx.saved_tensors, ctx.rows, masks_learn)
-        return *grads, None, None
+            return (None,) * 9
+        how = (ctx.chunk_size, ctx.first, ctx.needs_input_grad[4])
+        return *_Gradient.apply(upstream, *ctx.saved_tensors, *how), None, None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
@@ -181,11 +201,13 @@ class _Gradient(torch.autograd.Function):
         column_normaliser: Tensor,
         logits: Tensor | None,
         root: Tensor | None,
-        rows: int,
+        chunk_size: int | None,
+        first: int,
         masks_learn: bool,
     ) -> tuple[Tensor | None, ...]:
         factors = Factors(u, v, c, q, m)
-        runs, size = u.shape[:2]
+        runs, size, captions = *u.shape[:2], v.shape[1]
+        rows = _rows_at_a_time(u, chunk_size)
         du, dv = torch.empty_like(u), torch.zeros_like(v)
         dc = None if c is None else torch.zeros_like(c)
         dq = None if q is None else torch.empty_like(q)
@@ -194,7 +216,7 @@ class _Gradient(torch.autograd.Function):
         row_normaliser = row_normaliser.unsqueeze(2)
         column_normaliser = column_normaliser.unsqueeze(1)
         again = 0 if logits is not None else 1 if q is None else 2
-        scratch = [u.new_empty(runs, min(rows, size), size) for _ in range(2 + again)]
+        scratch = [u.new_empty(runs, rows, captions) for _ in range(2 + again)]
         for start, count in _bands(size, rows):
             slope, other, *made = (part.narrow(1, 0, count) for part in scratch)
             if logits is None:
@@ -205,7 +227,7 @@ class _Gradient(torch.autograd.Function):
                 inverse = None if root is None else root.narrow(1, start, count)
             _exp_difference_(part, row_normaliser.narrow(1, start, count), slope)
             slope.add_(_exp_difference_(part, column_normaliser, other))
-            slope.diagonal(start, 1, 2).sub_(2)
+            slope.diagonal(first + start, 1, 2).sub_(2)
             slope.mul_(upstream)
             if inverse is not None:
                 slope.mul_(inverse)
@@ -244,10 +266,7 @@ def _over_runs(
         moved = part.expand(count, *part.shape) if dim is None else part.movedim(dim, 0)
         return moved.flatten(0, 1)
 
-    *parts, rows, option = (joined(part, dim) for part, dim in zip(inputs, in_dims, strict=True))
-    if parts[0].device.type == "cpu":
-        rows = max(1, rows // count)  # the bands of all runs together stay as small as one
-    outputs = function.apply(*parts, rows, option)
+    outputs = function.apply(*map(joined, inputs, in_dims))
     assert isinstance(outputs, tuple)
     return (
         tuple(None if part is None else part.unflatten(0, (count, -1)) for part in outputs),

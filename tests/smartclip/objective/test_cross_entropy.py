@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import smartclip.cross_entropy
-from smartclip.cross_entropy import BAND_ROWS, Factors, symmetric_cross_entropy
+import smartclip.objective.cross_entropy
+from smartclip.objective.cross_entropy import BAND_ROWS, Factors, symmetric_cross_entropy
 
 
 def drawn(size=9, dimension=4, *runs, root=True, bias=True, seed=0):
@@ -50,6 +50,29 @@ def test_value_and_gradient_are_autograds(root, bias, chunk_size):
         torch.autograd.grad(3 * ours, parts), torch.autograd.grad(3 * theirs, parts), strict=True
     ):
         torch.testing.assert_close(mine, reference, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 2])
+@pytest.mark.parametrize(("root", "bias"), [(True, True), (False, False)])
+def test_shares_of_the_rows_make_up_the_loss(root, bias, chunk_size):
+    """Three processes in one: each passes its rows, and the columns' normalisers of all."""
+    factors = drawn(root=root, bias=bias)
+    parts = learning(factors)
+    columns = factors.logits().logsumexp(0, keepdim=True)
+    losses = []
+    for first in (0, 3, 6):
+        u, v, c, q, m = rebuilt(factors, parts)
+        rows = Factors(u[first : first + 3], v, c, None if q is None else q[first : first + 3], m)
+        loss = symmetric_cross_entropy(
+            rows, chunk_size=chunk_size, first=first, over_all_rows=lambda _: columns
+        )
+        losses.append(loss)
+    theirs = by_autograd(rebuilt(factors, parts))
+    torch.testing.assert_close(sum(losses) / 3, theirs)
+    for mine, reference in zip(
+        torch.autograd.grad(sum(losses) / 3, parts), torch.autograd.grad(theirs, parts), strict=True
+    ):
+        torch.testing.assert_close(mine, reference)
 
 
 def test_more_rows_than_one_band():
@@ -178,4 +201,4 @@ def test_open_factors_are_clip():
 
 
 def test_examples_run():
-    assert doctest.testmod(smartclip.cross_entropy).failed == 0
+    assert doctest.testmod(smartclip.objective.cross_entropy).failed == 0
