@@ -60,8 +60,6 @@ class SmartCLIP(nn.Module):
             place; leave it off for pretrained towers.
         budget: give each coordinate a gate g_k shared by all captions (condition C5).
         masks: have a mask network. Without one every mask is all ones: plain CLIP, the baseline.
-        captions: of each image; with 2, tokens are [B, 2, L], the longer caption first, and the
-            features of captions are [B, 2, D].
         heads: attention heads of the mask network.
         gate: how logits become masks, for caption masks and shared gates alike.
         opening: probability with which caption gates are open at first.
@@ -79,7 +77,6 @@ class SmartCLIP(nn.Module):
         whiten: bool = True,
         budget: bool = True,
         masks: bool = True,
-        captions: int = 1,
         heads: int = 4,
         gate: Gate = "bernoulli",
         opening: float = 0.5,
@@ -87,7 +84,6 @@ class SmartCLIP(nn.Module):
         super().__init__()
         self.dimension = dimension
         self.gate: Gate = gate
-        self.captions = captions
         self.image_tower = image_tower
         self.text_tower = text_tower
         self.image_norm = nn.BatchNorm1d(dimension, affine=False) if whiten else nn.Identity()
@@ -146,11 +142,14 @@ class SmartCLIP(nn.Module):
         return [part for part in parts if part is not None]
 
     def embed(self, images: Tensor, tokens: Tensor) -> Features:
-        """The heavy half of `forward`: both towers and the mask network, row by row."""
-        if self.captions == 1:
+        """The heavy half of `forward`: both towers and the mask network, row by row.
+
+        Two captions of each image, tokens [B, 2, L], have features [B, 2, D].
+        """
+        if tokens.ndim == 2:
             return Features(self.image_tower(images), *self._read(tokens))
         text, mask_logits = self._read(tokens.flatten(0, 1))
-        pairs = (-1, self.captions)
+        pairs = tokens.shape[:2]
         return Features(
             self.image_tower(images), text.unflatten(0, pairs), mask_logits.unflatten(0, pairs)
         )

@@ -37,7 +37,6 @@ def assemble(
         whiten=options.whiten,
         budget=options.shared_gates,
         masks=options.masks,
-        captions=method.objective.captions,
         heads=heads,
         gate=options.gate,
         opening=options.opening,
