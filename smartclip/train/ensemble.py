@@ -283,7 +283,7 @@ def _without_weights(method: Method) -> Method:
     forgotten: dict[str, float] = dict.fromkeys(WEIGHTS, 1.0)
 
     def bare(phase: Phase) -> Phase:
-        free = forgotten if phase.gates == "drawn" else forgotten | {"sparsity": 0, "budget": 0}
+        free = forgotten if phase.gates == "drawn" else forgotten | {"sparsity": 0.0, "budget": 0.0}
         return replace(phase, **free)
 
     return replace(method, name="", phases=tuple(map(bare, method.phases)))

@@ -1,9 +1,11 @@
-"""Emoji made by hand: roles by gender and skin tone, drawn by both vendors as squares."""
+"""Data made by hand: emoji (roles by gender and skin tone, drawn as squares) and pairs of noise."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from smartclip.data.emoji import VENDORS, Emoji, EmojiData
 
@@ -42,3 +44,19 @@ def emoji_twin() -> EmojiData:
         vendors=tuple(vendor for vendor in VENDORS for _ in found),
         images=np.stack(images).astype(np.uint8),
     )
+
+
+@pytest.fixture(scope="session")
+def pair_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 14 pictures of noise with two captions each; of every other, one is too long."""
+    root = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    rows = ["image,caption"]
+    for row in range(14):
+        levels = rng.integers(0, 256, (40, 52, 3), dtype=np.uint8)
+        Image.fromarray(levels).save(root / f"{row}.png")
+        more = "More words come along. " * (90 if row % 2 else 1)
+        rows.append(f'{row}.png,"A bear number {row}. {more}"')
+        rows.append(f'{row}.png,"Another caption of number {row}."')
+    (root / "captions.csv").write_text("\n".join(rows))
+    return root / "captions.csv"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from smartclip.train.growth import Growth
 
 from simulators import VectorWorld
 from smartclip.model import SmartCLIP
@@ -12,7 +13,6 @@ from smartclip.train.carried import constraint_of, scale_as_number
 from smartclip.train.checkpoint import load_model
 from smartclip.train.config import TrainConfig
 from smartclip.train.ensemble import train_together
-from smartclip.train.growth import Growth
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, METRICS, train
 from smartclip.train.source import WorldSource

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from smartclip.train.growth import Growth
 from torch import nn
 
 from simulators import VectorWorld
@@ -13,7 +14,6 @@ from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.train.config import TrainConfig
 from smartclip.train.ensemble import Ensemble, train_together
-from smartclip.train.growth import Growth
 from smartclip.train.loop import train
 from smartclip.train.optimiser import OptimiserConfig
 from smartclip.train.source import WorldSource

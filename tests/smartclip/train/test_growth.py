@@ -5,14 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from simulators import VectorWorld
-from smartclip.model import Embeddings, SmartCLIP
-from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
-from smartclip.train.config import TrainConfig
 from smartclip.train.growth import Growth
-from smartclip.train.loop import train
-from smartclip.train.losses import RECALL, matched_scale, step_loss, through_channel
 from smartclip.train.schedule import (
     alignment,
     decorrelation,
@@ -25,6 +18,13 @@ from smartclip.train.schedule import (
     noisy,
     settling,
 )
+
+from simulators import VectorWorld
+from smartclip.model import Embeddings, SmartCLIP
+from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
+from smartclip.train.config import TrainConfig
+from smartclip.train.loop import train
+from smartclip.train.losses import RECALL, matched_scale, step_loss, through_channel
 from smartclip.train.source import WorldSource
 from theory import CaptionFamily
 from theory.errors import InputError

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions, two_caption_loss
 
 from simulators import VectorWorld
 from smartclip.long_caption import long_caption_loss
@@ -14,7 +15,6 @@ from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS, train
 from smartclip.train.losses import step_loss
 from smartclip.train.source import LongAndShort
-from smartclip.train.two_captions import LongCaptionObjective, TwoCaptions, two_caption_loss
 from theory import CaptionFamily
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["b", "c"]])

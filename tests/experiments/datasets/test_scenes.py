@@ -1,24 +1,22 @@
 """Scenes as pictures with worded captions: what is right about what."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from experiments.recipes.scenes import MEASURE_SEED, ScenePictures, scenes
+from experiments.datasets.scenes import MEASURE_SEED, SceneData, Scenes
 from simulators.reading import read_scene
-from smartclip.train.source import PairSource
+from smartclip.train.source import PairSource, RowSource
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def data() -> ScenePictures:
-    return ScenePictures()
+def data() -> SceneData:
+    return Scenes().load()
 
 
-def test_values_number_what_the_latents_say(data: ScenePictures):
+def test_values_number_what_the_latents_say(data: SceneData):
     batch = data.world.sample(200, seed=3)
     values = data.values(batch)
     assert values.shape == (200, len(data.family.concepts))
@@ -30,7 +28,7 @@ def test_values_number_what_the_latents_say(data: ScenePictures):
     np.testing.assert_array_equal(same, (z[:, None] == z[None]).all(2))
 
 
-def test_a_caption_is_right_about_scenes_that_have_what_it_says(data: ScenePictures):
+def test_a_caption_is_right_about_scenes_that_have_what_it_says(data: SceneData):
     (gallery,) = data.galleries()
     batch = data.world.sample(len(gallery.texts), seed=MEASURE_SEED + 1)
     assert gallery.relevant.diagonal().all()
@@ -43,40 +41,33 @@ def test_a_caption_is_right_about_scenes_that_have_what_it_says(data: ScenePictu
     assert 1 <= expected.sum() < len(expected) / 2
 
 
-def test_every_caption_fits_and_every_piece_is_known(data: ScenePictures):
+def test_every_caption_fits_and_every_piece_is_known(data: SceneData):
     texts = [str(text) for text in data.world.sample(1_000, seed=11).text]
     assert data.tokenizer.too_long(texts) == []
     assert data.tokenizer.unseen(texts) == 0
 
 
-def test_rows_are_those_of_the_batch(data: ScenePictures):
-    source = data.source(4)
-    images, tokens = source.batch(2, 6, CPU)
-    some = source.rows(2, 6, slice(2, 5), CPU)
+def test_rows_are_those_of_the_batch(data: SceneData):
+    with data.source(seed=4, captions=1) as source:
+        images, tokens = source.batch(2, 6, CPU)
+        assert isinstance(source, RowSource)
+        some = source.rows(2, 6, slice(2, 5), CPU)
     assert torch.equal(images[2:5], some[0])
     assert torch.equal(tokens[2:5], some[1])
 
 
-def test_pairs_are_two_captions_of_the_pictures_of_a_batch(data: ScenePictures):
-    source = data.source(4)
-    assert isinstance(source, PairSource)
-    one, other = source.pairs(2, 50, CPU)
-    assert torch.equal(one, source.batch(2, 50, CPU)[1])
+def test_pairs_are_two_captions_of_the_pictures_of_a_batch(data: SceneData):
+    with data.source(seed=4, captions=1) as source:
+        assert isinstance(source, PairSource)
+        one, other = source.pairs(2, 50, CPU)
+        assert torch.equal(one, source.batch(2, 50, CPU)[1])
     twice = [data.world.texts(50, seed=4, start=100, draw=draw) for draw in (0, 1)]
     assert torch.equal(other, data.tokenizer.tokenise(list(map(str, twice[1]))))
     for first, second in zip(*(map(read_scene, map(str, texts)) for texts in twice), strict=True):
         assert all(first[concept] == second[concept] for concept in first.keys() & second.keys())
 
 
-def test_captions_share_gates_only_where_a_budget_is_charged(data: ScenePictures):
-    free = scenes(seed=0).debug()
-    charged = replace(free, train=replace(free.train, budget=0.05))
-    assert free.model(data.tokenizer, CPU, clip=False).shared_logits is None
-    assert charged.model(data.tokenizer, CPU, clip=False).shared_logits is not None
-    assert charged.model(data.tokenizer, CPU, clip=True).shared_logits is None
-
-
-def test_what_is_known_of_a_caption_is_what_it_says(data: ScenePictures):
+def test_what_is_known_of_a_caption_is_what_it_says(data: SceneData):
     batch = data.world.sample(300, seed=6)
     known = data.known(batch)
     assert known.said.shape == (300, len(known.words)) == (300, 62)
@@ -89,9 +80,11 @@ def test_what_is_known_of_a_caption_is_what_it_says(data: ScenePictures):
         )
 
 
-def test_a_twin_is_small_and_costs_no_setting():
-    full, twin = scenes(seed=2), scenes(seed=2).debug()
-    assert twin.train.sparsity == full.train.sparsity
-    assert twin.train.total_steps < 10 < full.train.total_steps
-    assert "CLIP not yet run" in full.record.minutes
-    assert "record" not in full.to_dict()
+def test_a_twin_is_small_and_has_the_phases_of_the_whole():
+    full, twin = Scenes().method("ours"), Scenes(debug=True).method("ours")
+    assert twin.steps < 10 < full.steps == 10_000
+    assert full.captions_first is not None
+    assert full.captions_first.steps == 3000
+    assert [phase.gates for phase in full.phases] == ["open", "open", "drawn", "drawn", "held"]
+    assert not full.phases[0].captions_learn
+    assert not full.model.shared_gates

@@ -1,9 +1,25 @@
+"""Emoji: which picture is held out for what, and two captions of each."""
+
 from collections import Counter
+from typing import get_args
 
 import pytest
+import torch
 
-from experiments.recipes.emoji_split import PARTS, UNSEEN_STYLE, part_of, parts, select
-from theory.errors import InputError
+from experiments.datasets.emoji import (
+    GALLERIES,
+    UNSEEN_STYLE,
+    EmojiPictures,
+    EmojiSet,
+    EmojiSource,
+    Part,
+    part_of,
+    parts,
+    select,
+)
+
+PARTS = get_args(Part)
+CPU = torch.device("cpu")
 
 
 def subjects(data):
@@ -53,6 +69,35 @@ def test_a_selection_keeps_pictures_with_their_emoji(emoji_twin):
     assert part_of(chosen.emoji[7], "google") in PARTS
 
 
-def test_an_unknown_part_is_named(emoji_twin):
-    with pytest.raises(InputError, match="'test'"):
-        parts(emoji_twin, "test")
+@pytest.fixture(scope="module")
+def data(emoji_twin) -> EmojiPictures:
+    return EmojiPictures(EmojiSet(debug=True), emoji_twin)
+
+
+def test_the_second_caption_is_one_of_the_picture_and_the_first_its_label(data: EmojiPictures):
+    source = EmojiSource(data.train, data.tokenizer, seed=5, captions=2)
+    images, tokens = source.batch(3, 40, CPU)
+    drawn = data.train.sample(40, seed=5, start=120)
+    assert torch.equal(images, drawn.image)
+    labels = [data.train.emoji[row].label for row in drawn.index.tolist()]
+    assert torch.equal(tokens[:, 0], data.tokenizer.tokenise(labels))
+    assert torch.equal(tokens[:, 1], data.tokenizer.tokenise(drawn.text))
+    assert (tokens[:, 0] != tokens[:, 1]).any()
+
+
+def test_a_caption_asks_among_all_pictures_and_a_style_among_its_own(data: EmojiPictures):
+    found = {gallery.name: gallery for gallery in data.galleries()}
+    assert list(found) == list(GALLERIES.values())
+    for name, gallery in found.items():
+        among = len(data.data) // (2 if name == "unseen style" else 1)
+        assert gallery.relevant.shape == (among, len(gallery.texts))
+        assert gallery.relevant.any(0).all()
+    combination = parts(data.data, "combination")
+    assert set(found["unseen combinations"].texts) == {e.label for e in combination.emoji}
+
+
+def test_no_validation_picture_is_trained_on_or_asked_for(data: EmojiPictures):
+    kept = {emoji.hexcode for emoji in parts(data.data, "validation").emoji}
+    asked = {text for gallery in data.galleries() for text in gallery.texts}
+    assert kept.isdisjoint(emoji.hexcode for emoji in data.train.emoji)
+    assert asked.isdisjoint(emoji.label for emoji in parts(data.data, "validation").emoji)
