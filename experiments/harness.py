@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from experiments.figures.style import save
 from experiments.markdown import markdown
+from smartclip.methods import METHODS
 from theory.errors import InputError
 from theory.storage import write_atomically
 
@@ -136,10 +137,23 @@ def run_study(
                 pd.DataFrame(rows).to_csv(temporary, index=False)
             told = ", ".join(map(str, astuple(futures[future])))
             progress.console.print(f"done: {told}", markup=False)
-    table = pd.DataFrame(rows).sort_values(columns, kind="stable", ignore_index=True)
+    table = in_order(pd.DataFrame(rows).sort_values(columns, kind="stable", ignore_index=True))
     page = study.page(table)
     _write(study, page, store.name, out)
     return table, page
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of `smartclip.methods`, ours first; what is no method there comes last."""
+    if "method" not in table:
+        return table
+    place = {name: number for number, name in enumerate(METHODS)}
+    return table.sort_values(
+        "method",
+        key=lambda names: names.map(lambda name: place.get(name, len(place))),
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def _measured(study: Study[Any], case: Any, runs: Path) -> list[Row]:

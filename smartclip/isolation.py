@@ -10,7 +10,8 @@ group is a block of the lattice, so nothing else is asked of a code than was ask
 coordinates one by one would not do: a copy then earns whenever its original is dropped, whereas
 here copies, which open together, are seen together. Derived and tried here.
 
-A group that few captions open would count as seldom, so w makes up for it, within MOST_WEIGHT.
+The loss of a group that only few captions open is small, since those captions alone add to it. The
+weight w, of at most MOST_WEIGHT, makes up for that.
 """
 
 from jaxtyping import Float

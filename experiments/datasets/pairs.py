@@ -277,7 +277,7 @@ class PairData(Data):
             mean=self.mean,
             std=self.std,
         ) as stream:
-            yield PairSource(stream, self.reader)
+            yield PairStream(stream, self.reader)
             self.left_out = sum(stream.left_out.values())
 
     def held_out(self) -> Any:
@@ -334,7 +334,7 @@ class PairData(Data):
         )
 
 
-class PairSource:
+class PairStream:
     """The batches of a stream as the training loop asks for them, and what they lost.
 
     Args:

@@ -1,7 +1,7 @@
 """The numbers of our method stay what they were: losses of a few steps, written down once.
 
-The figures were made by the code before methods had phases. A change that moves them changes what is
-trained; then it says so in the changelog, and new figures are written.
+The figures were made by the code before methods had phases. A change that moves them changes what
+is trained; then it says so in the changelog, and new figures are written.
 """
 
 import json

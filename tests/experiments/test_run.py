@@ -1,4 +1,4 @@
-"""A run: its folder, a process that is killed and started again, and what never changes beside it."""
+"""A run: its folder, and a process that is killed and started again."""
 
 import json
 import signal

@@ -1,12 +1,13 @@
 """Pairs: the published settings, twins that differ in size only, and what a run depends on."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
-from experiments.datasets.pairs import RECIPES, PairData, Pairs, PairSource
+from experiments.datasets.pairs import RECIPES, PairData, Pairs, PairStream
 from experiments.reading import Reading
 from experiments.run import Run
 from smartclip.data.stream import StreamSource
@@ -46,7 +47,7 @@ def test_rates_warm_up_and_fall_along_a_cosine():
     assert rates[:200] == pytest.approx([(step + 1) / 200 for step in range(200)])
     assert rates[200 + 4400] == pytest.approx(0.5)
     assert rates[-1] < 1e-6
-    assert all(after < before for before, after in zip(rates[200:], rates[201:], strict=False))
+    assert all(after < before for before, after in pairwise(rates[200:]))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -122,7 +123,7 @@ def test_a_source_gives_a_rank_its_rows_only(options: Pairs):
     data = options.load()
     data.towers()
     with data.source(seed=0, captions=1) as source:
-        assert isinstance(source, PairSource)
+        assert isinstance(source, PairStream)
         assert isinstance(source, RowSource)
         images, tokens = source.batch(0, 4, CPU)
         assert images.shape == (4, 3, 32, 32)
