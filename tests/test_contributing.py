@@ -13,10 +13,7 @@ from experiments.cli import main
 from smartclip.methods import METHODS
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-BLOCKS = {
-    name: body
-    for name, body in re.findall(r"^```python\n# (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-}
+BLOCKS = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 
 
 def test_there_are_three_examples():

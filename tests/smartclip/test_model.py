@@ -31,8 +31,10 @@ def test_image_coordinates_are_whitened():
     torch.testing.assert_close(image.var(0), torch.ones(6), atol=1e-2, rtol=0)
 
 
-def test_all_open_is_clip():
-    model = small(all_open=True, budget=False)
+def test_without_masks_it_is_clip():
+    model = small(masks=False)
+    assert model.mask_network is None
+    assert model.shared_logits is None
     batch = model(torch.randn(8, 4), torch.randn(8, 5), generator=torch.Generator())
     assert batch.mask.all()
 

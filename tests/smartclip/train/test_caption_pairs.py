@@ -1,11 +1,10 @@
 """A code of captions learned from pairs: what it learns, what it leaves alone, what it refuses."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
+from smartclip.growth import caption_code
 from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPTextTower
 from smartclip.towers.words import SHARE, WordConfig, WordTower
@@ -15,15 +14,8 @@ from theory.errors import InputError
 
 CPU = torch.device("cpu")
 VALUES, WORDINGS = 4, 3
-CONFIG = TrainConfig(
-    steps=300,
-    refine_steps=0,
-    batch_size=64,
-    learning_rate=1e-2,
-    logit_scale=0.5,
-    sparsity=0.0,
-    budget=0.0,
-)
+METHOD = caption_code(300)
+CONFIG = TrainConfig(batch_size=64, learning_rate=1e-2)
 
 
 class TwoConcepts:
@@ -54,7 +46,7 @@ def model(tower=None):
 
 def learned(folder):
     made = model()
-    learn_captions(made, TwoConcepts(), CONFIG, folder, quiet=True)
+    learn_captions(made, TwoConcepts(), METHOD, CONFIG, folder, quiet=True)
     return made
 
 
@@ -110,18 +102,18 @@ def test_a_source_without_pairs_and_another_tower_are_refused(tmp_path):
             raise NotImplementedError
 
     with pytest.raises(InputError, match=r"NoPairs for a WordTower.*`pairs`"):
-        learn_captions(model(), NoPairs(), CONFIG, tmp_path)
+        learn_captions(model(), NoPairs(), METHOD, CONFIG, tmp_path)
     other = model(MLPTextTower(3, 12, MLPConfig(width=8, depth=1)))
     with pytest.raises(InputError, match=r"for a MLPTextTower"):
-        learn_captions(other, TwoConcepts(), CONFIG, tmp_path)
+        learn_captions(other, TwoConcepts(), METHOD, CONFIG, tmp_path)
 
 
 @pytest.mark.gpu
 def test_a_gpu_learns_what_a_cpu_does(tmp_path):
-    config = replace(CONFIG, steps=20)
+    method = METHOD.lasting(20)
     here, there = model(), model().cuda()
-    learn_captions(here, TwoConcepts(), config, tmp_path / "cpu", quiet=True)
-    learn_captions(there, TwoConcepts(), config, tmp_path / "gpu", quiet=True)
+    learn_captions(here, TwoConcepts(), method, CONFIG, tmp_path / "cpu", quiet=True)
+    learn_captions(there, TwoConcepts(), method, CONFIG, tmp_path / "gpu", quiet=True)
     for name, tensor in here.text_tower.state_dict().items():
         torch.testing.assert_close(
             there.text_tower.state_dict()[name].cpu(), tensor, atol=1e-2, rtol=1e-2, msg=name

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,16 +14,27 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, VALIDATION, train
+from smartclip.train.method import Method, ModelOptions, Objective
 from smartclip.train.optimiser import OptimiserConfig
+from smartclip.train.phases import Phase, Ramp
 from smartclip.train.source import WorldSource
 from smartclip.train.validate import Validation
 from theory import CaptionFamily
 from theory.errors import InputError
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["b", "c"]])
-CONFIG = TrainConfig(
-    steps=12, refine_steps=4, batch_size=16, log_every=4, checkpoint_every=3, seed=7
+METHOD = Method(
+    name="toy",
+    title="toy",
+    model=ModelOptions(),
+    objective=Objective(),
+    phases=(
+        Phase(steps=3, scale=2.0, warm_up=3),
+        Phase(steps=9, scale=2.0, budget=Ramp(0.0, 0.6), sparsity=0.06),
+        Phase(steps=4, gates="held", scale=Ramp(2.0, 6.0), alignment=1.0, rate=Ramp(0.6, 0.0)),
+    ),
 )
+CONFIG = TrainConfig(batch_size=16, log_every=4, checkpoint_every=3, seed=7)
 
 
 def fresh():
@@ -49,6 +59,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
     train(
         fresh(),
         source(),
+        METHOD,
         CONFIG,
         tmp_path,
         execution=execution,
@@ -67,7 +78,7 @@ def test_the_last_and_the_best_are_kept(tmp_path):
 
 def test_a_death_before_the_best_got_its_name_is_made_good(tmp_path):
     checkpoints = Checkpoints(tmp_path, {})
-    model = train(fresh(), source(), CONFIG, tmp_path / "run", quiet=True)
+    model = train(fresh(), source(), METHOD, CONFIG, tmp_path / "run", quiet=True)
     state = _state(model)
     state.improves(0.5)
     checkpoints.save(state)
@@ -107,7 +118,7 @@ def test_dual_variables_are_part_of_the_state(tmp_path):
 
 def test_the_average_is_what_a_run_returns_and_what_is_loaded(tmp_path):
     settings = OptimiserConfig(ema_decay=0.9)
-    model = train(fresh(), source(), CONFIG, tmp_path, optimiser=settings, quiet=True)
+    model = train(fresh(), source(), METHOD, CONFIG, tmp_path, optimiser=settings, quiet=True)
     _, tensors = read_checkpoint(tmp_path / CHECKPOINT)
     loaded = fresh()
     load_model(tmp_path / CHECKPOINT, loaded)
@@ -117,16 +128,17 @@ def test_the_average_is_what_a_run_returns_and_what_is_loaded(tmp_path):
     changed = [name for name in tensors if name.startswith("ema/image")]
     assert all(not torch.equal(tensors[n], tensors[n.replace("ema", "model")]) for n in changed)
     # A finished run returns it too.
-    again = train(fresh(), source(), CONFIG, tmp_path, optimiser=settings, quiet=True)
+    again = train(fresh(), source(), METHOD, CONFIG, tmp_path, optimiser=settings, quiet=True)
     assert all(map(torch.equal, again.parameters(), model.parameters()))
 
 
 def test_a_run_of_another_optimiser_is_refused(tmp_path):
-    train(fresh(), source(), CONFIG, tmp_path, quiet=True)
+    train(fresh(), source(), METHOD, CONFIG, tmp_path, quiet=True)
     with pytest.raises(InputError, match=r"other settings \(weight_decay\)"):
         train(
             fresh(),
             source(),
+            METHOD,
             CONFIG,
             tmp_path,
             optimiser=OptimiserConfig(weight_decay=0.1),
@@ -135,11 +147,18 @@ def test_a_run_of_another_optimiser_is_refused(tmp_path):
 
 
 def test_other_ways_to_carry_it_out_may_continue_a_run(tmp_path):
-    train(fresh(), source(), CONFIG, tmp_path / "whole", quiet=True)
+    train(fresh(), source(), METHOD, CONFIG, tmp_path / "whole", quiet=True)
     with pytest.raises(SystemExit):
-        train(fresh(), Telling(VectorWorld(FAMILY), seed=1), CONFIG, tmp_path / "run", quiet=True)
+        train(
+            fresh(),
+            Telling(VectorWorld(FAMILY), seed=1),
+            METHOD,
+            CONFIG,
+            tmp_path / "run",
+            quiet=True,
+        )
     execution = ExecutionConfig(micro_batch=5, chunk_size=4, checkpoint_activations=True)
-    train(fresh(), source(), CONFIG, tmp_path / "run", execution=execution, quiet=True)
+    train(fresh(), source(), METHOD, CONFIG, tmp_path / "run", execution=execution, quiet=True)
     lines = [read_metrics(tmp_path / run / "metrics.jsonl") for run in ("whole", "run")]
     for one, other in zip(*lines, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], abs=1e-4)
@@ -156,18 +175,25 @@ class Telling(WorldSource):
 
 def test_sigterm_saves_and_exits(tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
-    whole = train(fresh(), source(), CONFIG, tmp_path / "whole", quiet=True)
+    whole = train(fresh(), source(), METHOD, CONFIG, tmp_path / "whole", quiet=True)
     with pytest.raises(SystemExit) as stopped:
-        train(fresh(), Telling(VectorWorld(FAMILY), seed=1), CONFIG, tmp_path / "run", quiet=True)
+        train(
+            fresh(),
+            Telling(VectorWorld(FAMILY), seed=1),
+            METHOD,
+            CONFIG,
+            tmp_path / "run",
+            quiet=True,
+        )
     assert stopped.value.code == 143
     assert "stopped by SIGTERM after step 8" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
     assert read_checkpoint(tmp_path / "run" / CHECKPOINT)[0]["step"] == "8"
-    model = train(fresh(), source(), CONFIG, tmp_path / "run", quiet=True)
+    model = train(fresh(), source(), METHOD, CONFIG, tmp_path / "run", quiet=True)
     assert all(map(torch.equal, model.parameters(), whole.parameters()))
 
 
 def test_a_batch_nobody_can_share_out_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("smartclip.train.ranks.ranks", lambda: 3)
     with pytest.raises(InputError, match="16 rows over 3 processes"):
-        train(fresh(), source(), replace(CONFIG), tmp_path, quiet=True)
+        train(fresh(), source(), METHOD, CONFIG, tmp_path, quiet=True)

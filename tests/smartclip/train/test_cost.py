@@ -5,7 +5,6 @@ import torch
 
 from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
-from smartclip.train.config import TrainConfig
 from smartclip.train.cost import SPEEDS, TIMED_STEPS, WARM_STEPS, Cost
 from smartclip.train.estimate import estimate
 from smartclip.train.execution import ExecutionConfig
@@ -15,7 +14,7 @@ def small():
     config = MLPConfig(width=64, depth=2)
     text = MLPTextTower(8, 16, config, state_width=8)
     image = MLPImageTower(32, 16, config)
-    return SmartCLIP(image, text, width=text.width, dimension=16, heads=2, all_open=True)
+    return SmartCLIP(image, text, width=text.width, dimension=16, heads=2, masks=False)
 
 
 def expected(model=None, **execution):
@@ -67,8 +66,9 @@ def test_a_run_is_priced_after_its_first_steps_and_at_its_end(tmp_path, monkeypa
     cost = Cost(
         expected(),
         ExecutionConfig(price_per_hour=36.0),
-        TrainConfig(steps=100, refine_steps=0, batch_size=512),
         torch.device("cpu"),
+        steps=100,
+        batch_size=512,
         held_before=0,
         first_step=20,
     )
@@ -103,8 +103,9 @@ def followed(clock, seconds_of, steps=100):
     cost = Cost(
         expected(),
         ExecutionConfig(),
-        TrainConfig(steps=steps, refine_steps=0, batch_size=512),
         torch.device("cpu"),
+        steps=steps,
+        batch_size=512,
         held_before=0,
         first_step=0,
     )

@@ -9,13 +9,13 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from smartclip.model import Features, SmartCLIP
 from smartclip.objective.similarities import SIMILARITIES
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
-from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import distributed_contrastive_loss
 from smartclip.train.losses import step_loss
+from smartclip.train.method import Objective
+from smartclip.train.phases import Phase, moment
 from smartclip.train.ranks import gather_rows
 
-CONFIG = TrainConfig(steps=10, refine_steps=5, batch_size=8)
-REFINING = 12
+HELD = Phase(steps=1, gates="held", scale=6.0, alignment=1.0)
 
 
 @pytest.fixture
@@ -65,6 +65,6 @@ def test_a_step_over_ranks_stays_on_its_device(two_pretended_ranks, pretended):
     made = model()
     features = made.embed(on_cuda(4, 4), on_cuda(4, 5))
     whole = Features(*map(gather_rows, features))
-    terms = step_loss(made, whole, CONFIG, REFINING, torch.Generator(), chunk_size=3)
+    terms = step_loss(made, whole, Objective(), moment((HELD,), 0), torch.Generator(), chunk_size=3)
     assert {part.device.type for part in terms if isinstance(part, torch.Tensor)} == {"cuda"}
     assert terms.mask.shape == (8, 6)

@@ -1,28 +1,26 @@
 """Cached features: the gradient of the whole batch from a few rows at a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from smartclip.model import Features, SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPTextTower
-from smartclip.train.config import TrainConfig
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.losses import step_loss
+from smartclip.train.method import Objective
 from smartclip.train.parallel import Towers, blocks, seeded
+from smartclip.train.phases import Phase, moment
 from theory.errors import InputError
 
-CONFIG = TrainConfig(
-    steps=10,
-    refine_steps=5,
-    batch_size=8,
-    hold_text_until=0.1,
-    align_until=0.1,
-    prune_from=0.1,
-    prune_until=0.2,
-)
-HOLDING, PRUNING, REFINING = 0, 5, 12
+OPEN = Phase(steps=1, gates="open", scale=2.0)
+HOLDING = replace(OPEN, captions_learn=False)
+PRUNING = replace(OPEN, gates="drawn", budget=0.6, sparsity=0.06)
+REFINING = replace(OPEN, gates="held", scale=6.0, alignment=1.0)
+STEP = 5
 DATA = torch.Generator().manual_seed(4)
 BATCH = tuple(torch.randn(8, n, dtype=torch.float64, generator=DATA) for n in (4, 3))
 
@@ -48,32 +46,40 @@ def fresh(image=None, **options):
     image = image or Layered()
     model = SmartCLIP(image, text, width=text.width, dimension=6, heads=2, **options)
     # Away from the start, where all logits are 0 and some gradients too.
-    nn.init.normal_(model.mask_network.score.weight)
+    if model.mask_network is not None:
+        nn.init.normal_(model.mask_network.score.weight)
     return model.double().train()
 
 
-def gradients(model, step=PRUNING, **execution):
+def now(model, phase):
+    """What holds in a phase; a model without masks has open gates in all of them."""
+    if model.mask_network is None:
+        phase = replace(phase, gates="open", sparsity=0.0, budget=0.0)
+    return moment((phase,), 0)
+
+
+def gradients(model, phase=PRUNING, **execution):
     towers = Towers(model, ExecutionConfig(**execution), seed=0)
     generator = torch.Generator().manual_seed(1)
     terms = accumulate_gradients(
         towers,
         *BATCH,
-        lambda features: step_loss(model, features, CONFIG, step, generator),
-        step=step,
+        lambda features: step_loss(model, features, Objective(), now(model, phase), generator),
+        step=STEP,
     )
     return terms.loss.item(), {name: p.grad for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("step", [HOLDING, PRUNING, REFINING])
-@pytest.mark.parametrize("options", [{}, {"all_open": True, "budget": False}, {"whiten": False}])
+@pytest.mark.parametrize("phase", [HOLDING, PRUNING, REFINING], ids=["hold", "prune", "refine"])
+@pytest.mark.parametrize("options", [{}, {"masks": False}, {"whiten": False}])
 @pytest.mark.parametrize(
     "execution",
     [{"micro_batch": 1}, {"micro_batch": 3}, {"micro_batch": 3, "checkpoint_activations": True}],
     ids=str,
 )
-def test_a_few_rows_at_a_time_give_the_gradient_of_all(step, options, execution):
-    loss, whole = gradients(fresh(**options), step)
-    again, cached = gradients(fresh(**options), step, **execution)
+def test_a_few_rows_at_a_time_give_the_gradient_of_all(phase, options, execution):
+    loss, whole = gradients(fresh(**options), phase)
+    again, cached = gradients(fresh(**options), phase, **execution)
     assert again == pytest.approx(loss, abs=1e-12)
     for name, gradient in whole.items():
         if gradient is None:
@@ -108,11 +114,12 @@ def test_dropout_is_the_same_in_both_passes():
     whole = model()
     towers = Towers(whole, ExecutionConfig(), seed=0)
     pieces = [
-        towers.embed(*(part[first : first + 3] for part in BATCH), step=PRUNING, first=first)
+        towers.embed(*(part[first : first + 3] for part in BATCH), step=STEP, first=first)
         for first in range(0, 8, 3)
     ]
     features = Features(*(torch.cat(column) for column in zip(*pieces, strict=True)))
-    step_loss(whole, features, CONFIG, PRUNING, torch.Generator().manual_seed(1)).loss.backward()
+    generator = torch.Generator().manual_seed(1)
+    step_loss(whole, features, Objective(), now(whole, PRUNING), generator).loss.backward()
     for name, parameter in whole.named_parameters():
         torch.testing.assert_close(cached[name], parameter.grad, atol=1e-10, rtol=0)
     assert not torch.equal(pieces[0].image, towers.embed(*BATCH, step=4, first=0).image[:3])

@@ -31,24 +31,29 @@ from smartclip.train.config import TrainConfig
 from smartclip.train.distributed_loss import distributed_contrastive_loss
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.loop import train
+from smartclip.train.method import Method, ModelOptions, Objective
 from smartclip.train.optimiser import OptimiserConfig
+from smartclip.train.phases import Phase, Ramp
 from smartclip.train.ranks import joined, mean_over_ranks, own_rows, rank, ranks
 from smartclip.train.source import WorldSource
 from smartclip.train.validate import Validation
 from theory import CaptionFamily
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["b", "c"]])
-# Every phase within 20 steps.
-CONFIG = TrainConfig(
-    steps=14,
-    refine_steps=6,
-    batch_size=16,
-    align_until=0.2,
-    prune_from=0.3,
-    log_every=1,
-    checkpoint_every=5,
-    seed=7,
+# Every kind of phase within 20 steps.
+METHOD = Method(
+    name="toy",
+    title="toy",
+    model=ModelOptions(),
+    objective=Objective(),
+    phases=(
+        Phase(steps=3, gates="open", scale=2.0, warm_up=3),
+        Phase(steps=2, scale=2.0),
+        Phase(steps=9, scale=2.0, budget=Ramp(0.0, 0.6, end=0.4), sparsity=Ramp(0.0, 0.06)),
+        Phase(steps=6, gates="held", scale=Ramp(2.0, 6.0), alignment=1.0, rate=Ramp(0.6, 0.0)),
+    ),
 )
+CONFIG = TrainConfig(batch_size=16, log_every=1, checkpoint_every=5, seed=7)
 PIPE: int | None = None
 DEVICE = torch.device("cpu")
 OPTIMISER = OptimiserConfig(weight_decay=0.01, clip_norm=0.5, ema_decay=0.9)
@@ -147,13 +152,14 @@ def loss_job(folder):
     write(folder, worst)
 
 
-def curve_job(folder, parallel, mode, config=CONFIG):
+def curve_job(folder, parallel, mode, method=METHOD):
     execution = ExecutionConfig(parallel=parallel, **MODES[mode])
     validation = Validation(source=source(seed=5), size=32, rows_at_a_time=5)
     model = train(
         fresh(),
         source(),
-        config,
+        method,
+        CONFIG,
         folder,
         execution=execution,
         optimiser=OPTIMISER,
@@ -168,8 +174,8 @@ def curve_job(folder, parallel, mode, config=CONFIG):
 
 def carrying_job(folder, parallel, mode):
     """A curve whose loss carries a temperature and a dual variable."""
-    config = replace(CONFIG, similarity="own_likelihood_ratio", keep_rate=0.2, learned_scale=True)
-    curve_job(folder, parallel, mode, config)
+    objective = Objective(similarity="own_likelihood_ratio", keep_rate=0.2, learned_scale=True)
+    curve_job(folder, parallel, mode, replace(METHOD, objective=objective))
 
 
 def dying_job(folder, parallel):
@@ -177,6 +183,7 @@ def dying_job(folder, parallel):
         train(
             fresh(),
             source(dies=12),
+            METHOD,
             CONFIG,
             folder,
             execution=ExecutionConfig(parallel=parallel),
@@ -191,7 +198,14 @@ def dying_job(folder, parallel):
 def continuing_job(folder, parallel):
     execution = ExecutionConfig(parallel=parallel)
     model = train(
-        fresh(), source(), CONFIG, folder, execution=execution, optimiser=OPTIMISER, quiet=True
+        fresh(),
+        source(),
+        METHOD,
+        CONFIG,
+        folder,
+        execution=execution,
+        optimiser=OPTIMISER,
+        quiet=True,
     )
     batch = source(seed=9).batch(0, 4, DEVICE)
     code = model.embed(*batch)
@@ -213,7 +227,7 @@ def preempted_job(folder):
             return super()._cast(step, batch)
 
     try:
-        train(fresh(), Telling(VectorWorld(FAMILY), seed=1), CONFIG, folder, quiet=True)
+        train(fresh(), Telling(VectorWorld(FAMILY), seed=1), METHOD, CONFIG, folder, quiet=True)
     except SystemExit as stop:
         write(folder, stop.code)
         return
@@ -222,9 +236,9 @@ def preempted_job(folder):
 
 def long_job(folder):
     """A run to be killed from outside: many small steps, many checkpoints, float32."""
-    config = replace(CONFIG, steps=500, refine_steps=100, log_every=10, checkpoint_every=7)
-    made = Announcing(VectorWorld(FAMILY), seed=1)
-    train(fresh(torch.float32), made, config, folder, quiet=True)
+    config = replace(CONFIG, log_every=10, checkpoint_every=7)
+    made = Announcing(VectorWorld(FAMILY), seed=1, steps_at_once=8)
+    train(fresh(torch.float32), made, METHOD.lasting(600), config, folder, quiet=True)
 
 
 class Announcing(WorldSource):
@@ -238,8 +252,8 @@ class Announcing(WorldSource):
 
 def endless_job(folder):
     """A run that only a signal ends."""
-    config = replace(CONFIG, steps=10**6, refine_steps=0, checkpoint_every=10**6)
-    train(fresh(), source(), config, folder, quiet=True)
+    config = replace(CONFIG, checkpoint_every=10**6)
+    train(fresh(), source(), METHOD.lasting(10**6), config, folder, quiet=True)
 
 
 def write(folder, value):
