@@ -18,7 +18,7 @@ from smartclip.data.examples import ImageText
 from smartclip.data.pictures import PictureError
 from smartclip.data.prepared import INDEX, LEFT_OUT, prepare, read_index, read_prepared, verify
 from smartclip.data.shards import read_shards
-from smartclip.data.tables import read_jsonl
+from smartclip.data.readers.jsonl import read_jsonl
 from theory.errors import InputError
 
 COUNT = 10
@@ -103,7 +103,7 @@ def test_a_kill_at_any_time_leaves_what_a_second_call_finishes(tmp_path: Path) -
     call = (
         "import sys; from pathlib import Path\n"
         "from smartclip.data.prepared import prepare\n"
-        "from smartclip.data.tables import read_jsonl\n"
+        "from smartclip.data.readers.jsonl import read_jsonl\n"
         "data = read_jsonl(Path(sys.argv[1])); print('ready', flush=True)\n"
         "prepare(data, Path(sys.argv[2]), per_shard=10)\n"
     )
@@ -165,7 +165,7 @@ def test_wrong_records_are_left_out_only_when_asked(tmp_path: Path) -> None:
     table = written(tmp_path / "raw")
     table.write_text(table.read_text() + "\n{broken")
     data = read_jsonl(table)
-    with pytest.raises(InputError, match=r"table\.jsonl record 10"):
+    with pytest.raises(InputError, match=r"table\.jsonl line 11"):
         prepare(data, tmp_path / "out")
     assert dict(prepare(data, tmp_path / "out", skip=True).left_out) == {"wrong record": 1}
 
