@@ -68,4 +68,5 @@ FORMAT = Format(
     told="a JSON list of image and caption, or one under annotations (BLIP, Urban1k's mirrors)",
     read=_from,
     looks=_looks,
+    over=("coco",),  # whose annotations name no pictures
 )

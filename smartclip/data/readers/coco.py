@@ -74,7 +74,7 @@ def _looks(glance: Glance) -> bool:
     if glance.is_folder:
         tables = (glance.path / "annotations").glob("captions_*.json")
         return any('"images"' in head(table) for table in tables)
-    listed = '"images"' in glance.head or '"file_name"' in glance.head
+    listed = '"images"' in glance.head or '"annotations"' in glance.head
     return (
         glance.ends(".json")
         and glance.head.startswith("{")

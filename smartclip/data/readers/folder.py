@@ -4,20 +4,18 @@ from pathlib import Path
 
 from smartclip.data.beside import read_texts
 from smartclip.data.examples import ImageText
-from smartclip.data.layout import Format, Where
-from smartclip.data.parquet import read_parquet
-from smartclip.data.readers.csv import read_csv
-from smartclip.data.readers.jsonl import read_jsonl
+from smartclip.data.layout import Format, Glance, Where
 from smartclip.data.splits import of_split
 from theory.errors import InputError
 
 _TABLES = ("csv", "tsv", "jsonl", "ndjson")
+_MOST_TABLES = 64
 
 
 def read_folder(
     folder: Path, root: Path | None = None, *, split: str | None = None
 ) -> ImageText:
-    """Pictures with one table (`metadata.csv`, any single CSV, TSV or JSONL), or a `.txt` each.
+    """Pictures with one table (`metadata.csv`, any single table), or a `.txt` each.
 
     Args:
         folder: of the pictures, and of folders of pictures.
@@ -31,6 +29,9 @@ def read_folder(
         )
     tables = [path for kind in _TABLES for path in sorted(folder.glob(f"*.{kind}"))]
     named = [path for path in tables if path.stem == "metadata"]
+    objects = [] if named else sorted(folder.glob("*.json"))
+    if len(objects) <= _MOST_TABLES:  # more are one beside each picture
+        tables += [path for path in objects if _is_table(path)]
     deeper = [path for kind in (*_TABLES, "parquet") for path in folder.glob(f"*/metadata.{kind}")]
     if not tables and deeper:
         parts = of_split(sorted(path.parent for path in deeper), split, folder)
@@ -57,10 +58,18 @@ def read_folder(
     return _read((named or tables)[0], root or folder) if tables else read_texts(folder, root)
 
 
+def _is_table(path: Path) -> bool:
+    from smartclip.data import formats  # which imports this file
+
+    glance = Glance(path)
+    return any(each.looks(glance) for each in formats.FORMATS.values() if not each.general)
+
+
 def _read(table: Path, root: Path) -> ImageText:
-    if table.suffix == ".parquet":
-        return read_parquet(table, root)
-    return (read_jsonl if table.suffix in (".jsonl", ".ndjson") else read_csv)(table, root)
+    """In the format that the table has."""
+    from smartclip.data import formats
+
+    return formats.read(table, pictures=root)
 
 
 def _from(where: Where) -> ImageText:
