@@ -200,13 +200,14 @@ def audit(
     parts: defaultdict[str, Part] = defaultdict(Part)
     texts: set[int] = set()
     too_long = 0
+    console = Console(stderr=True)
     looked = track(
         _looked(data.examples, workers, quick),
         description="opening pictures",
         total=len(data),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=len(data) < _AT_A_TIME,
+        disable=len(data) < _AT_A_TIME or not console.is_terminal,  # else a bar is an empty line
     )
     for row, (example, found) in enumerate(looked):
         part = parts[_source(example.name)]

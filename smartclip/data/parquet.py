@@ -75,7 +75,7 @@ class _Groups:
         with self._lock:
             try:
                 return self._cell(path, row)
-            except (OSError, pa.ArrowException, LookupError) as error:
+            except (OSError, ValueError, MemoryError, pa.ArrowException, LookupError) as error:
                 why = f"row {row} of {shown(path)} ({shown(error)})"
                 raise PictureError(why, "corrupt") from error
 
@@ -151,7 +151,9 @@ def _opened(path: Path) -> Iterator[parquet.ParquetFile]:
     try:
         with parquet.ParquetFile(path) as file:
             yield file
-    except (OSError, pa.ArrowException) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise InputError(
             f"{path} could not be read ({shown(error)})",
             rule="a Parquet file is whole: what it holds is told at its end",

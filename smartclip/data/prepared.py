@@ -116,12 +116,14 @@ def prepare(
     shards: list[dict[str, Any]] = []
     problems = list(data.problems)
     reused = 0
+    console = Console(stderr=True)
     for number in track(
         itertools.count(),
         description="writing shards",
         total=-(-len(data) // per_shard) if isinstance(data, ImageText) else None,
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # else a bar is an empty line
     ):
         name, start = f"{number:06d}", number * per_shard
         entry = _finished(folder, name, deep=True)

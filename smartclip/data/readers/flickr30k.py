@@ -38,7 +38,7 @@ def read_flickr30k(path: Path, root: Path | None = None) -> ImageText:
                 fix="check the path",
             )
         path = found[0]
-    first = next((line for _, line in numbered_lines(path)), "").strip()
+    first = next((line for _, line in numbered_lines(path)), "").rstrip("\r\n")
     beside = (path.parent / name for name in _FOLDERS)
     locate = below(root or next((each for each in beside if each.is_dir()), path.parent))
     if first.startswith("image_name|") or first.count("|") >= 2:
