@@ -111,7 +111,9 @@ class Reading(Command):
         """Without a thread nothing is opened."""
         if self.workers < 1:
             raise InputError(
-                f"--workers {self.workers}", rule="at least one opens pictures", fix="give 1 or more"
+                f"--workers {self.workers}",
+                rule="at least one opens pictures",
+                fix="give 1 or more",
             )
 
     def read(self) -> "ImageText":
@@ -373,7 +375,9 @@ def _parts(found: "Audit") -> Table:
     for name in ("source", "usable", "captions", "MB", "not usable", "why"):
         table.add_column(name, justify="left" if name in ("source", "why") else "right")
     for source, usable, captions, size, lost, why in found.by_source().itertuples(index=False):
-        table.add_row(Text(shown(source)), f"{usable:,}", f"{captions:,}", f"{size:,.1f}", f"{lost:,}", why)
+        table.add_row(
+            Text(shown(source)), f"{usable:,}", f"{captions:,}", f"{size:,.1f}", f"{lost:,}", why
+        )
     return table
 
 

@@ -158,9 +158,7 @@ class Audit:
                 }
                 for name, part in self.parts.items()
             },
-            "problems": [
-                asdict(problem) for problem in self.data.problems
-            ],
+            "problems": [asdict(problem) for problem in self.data.problems],
         }
 
     def _repr_html_(self) -> str:

@@ -110,9 +110,7 @@ def files_below(folder: Path) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-def _taken(
-    stem: str, known: list[str], text: Path | None, gathering: Gathering
-) -> Problem | None:
+def _taken(stem: str, known: list[str], text: Path | None, gathering: Gathering) -> Problem | None:
     """Put a picture and its text into the gathering, or say why they are left out."""
     if text is None:
         return Problem(name=stem, fault="no caption", detail="no text beside the picture")

@@ -51,7 +51,7 @@ class Glance:
         if not self.is_folder:
             return []
         try:
-            return sorted(name for name in os.listdir(self.path) if not name.startswith("."))
+            return sorted(e.name for e in os.scandir(self.path) if not e.name.startswith("."))
         except OSError as error:
             raise InputError(
                 f"{self.path} could not be listed ({error.strerror or error})",

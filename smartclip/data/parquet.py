@@ -105,9 +105,7 @@ class _Groups:
 _GROUPS = _Groups()
 
 
-def read_parquet(
-    source: Path, root: Path | None = None, *, split: str | None = None
-) -> ImageText:
+def read_parquet(source: Path, root: Path | None = None, *, split: str | None = None) -> ImageText:
     """Rows of one `.parquet` file, or of all in a folder in the order of their names.
 
     Pictures are bytes, or `{bytes, path}` as Hugging Face `datasets` writes them, or names of

@@ -32,7 +32,10 @@ MOST_PIXELS = 50_000_000
 """Larger than photographs of public data sets; a 40,000 x 40,000 bomb has 32 times as many."""
 
 ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .ppm .pgm .avif .heic .heif .jp2".split()
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *(".ppm", ".pgm", ".avif", ".heic", ".heif", ".jp2"),
+    )
 )
 """Endings of picture files. Some are found only to be told that their format is not read."""
 

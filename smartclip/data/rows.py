@@ -1,9 +1,9 @@
 """Rows of a CSV or TSV as people write them: the delimiter is found, quotes mean what they can.
 
 A line is a row. Where a caption is the last column and is not quoted, its delimiters are part of
-it: `1.jpg,a dog, running` is one caption. A quote that is not closed in its line goes on in the next
-lines if they then are one row of a CSV; else, and in a TSV that has enough columns without it, it is
-a character like others. RFC 4180 describes CSV, IANA's text/tab-separated-values knows no quotes.
+it: `1.jpg,a dog, running` is one caption. A quote that is not closed in its line goes on in the
+next lines if they then are one row of a CSV; else, and in a TSV that has enough columns without it,
+it is a character like others. RFC 4180 describes CSV, IANA's text/tab-separated-values knows no quotes.
 """
 
 import csv
@@ -156,8 +156,6 @@ def _header(
     )
 
 
-def _again(
-    number: int, line: str, coming: Iterator[tuple[int, str]]
-) -> Iterator[tuple[int, str]]:
+def _again(number: int, line: str, coming: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     yield number, line
     yield from coming

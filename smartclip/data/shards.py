@@ -3,8 +3,9 @@
 Nothing is unpacked. The headers of each shard are read once, and a picture is then a few bytes at
 an offset, so examples can be shuffled over all shards and a run resumes at any of them.
 Format: the name up to the first dot of its last part is the key, the rest the kind. Beyond it, a
-picture and a caption that agree up to the last dot are one example (`photo.v2.jpg`, `photo.v2.txt`),
-parts of an example need not lie next to each other, and a key that comes again begins another one.
+picture and a caption that agree up to the last dot are one example (`photo.v2.jpg` beside
+`photo.v2.txt`), parts of an example need not lie next to each other, and a part that comes again
+begins another example of the same key.
 """
 
 import json
@@ -127,9 +128,7 @@ def _shard(shard: Path) -> Iterator[Example | Problem]:
         ) from error
 
 
-def _members(
-    shard: Path, file: BinaryIO, lost: set[str]
-) -> Iterator[tuple[str, Blob] | Problem]:
+def _members(shard: Path, file: BinaryIO, lost: set[str]) -> Iterator[tuple[str, Blob] | Problem]:
     """Name and place of each plain file; what is cut or lies outside becomes a problem.
 
     `lost` gets the keys of pictures that such a problem is about.
@@ -197,9 +196,7 @@ def _samples(found: list[tuple[str, Blob]]) -> list[_Sample]:
     return sorted(samples, key=lambda sample: sample.order)
 
 
-def _put(
-    samples: dict[str, list[_Sample]], order: int, key: str, kind: str, blob: Blob
-) -> None:
+def _put(samples: dict[str, list[_Sample]], order: int, key: str, kind: str, blob: Blob) -> None:
     """Into the last example of the key, or a new one if that has such a part already."""
     known = samples.setdefault(key, [])
     if not known or kind in known[-1].parts:
@@ -245,9 +242,7 @@ def _read(
         wrong.append(Problem(name=name, fault="no caption", detail=detail))
     elif not images and (kept or wrong or "txt" in sample.parts):
         detail = "no picture beside the caption"
-        wrong.insert(
-            0, Problem(name=name, fault="missing", detail=detail, captions=len(kept))
-        )
+        wrong.insert(0, Problem(name=name, fault="missing", detail=detail, captions=len(kept)))
     for number, problem in enumerate(wrong):
         yield replace(problem, pictures=lost if number == 0 else 0)
 

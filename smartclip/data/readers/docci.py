@@ -66,7 +66,9 @@ FORMAT = Format(
     name="docci",
     told="a folder with docci_descriptions.jsonlines and images",
     read=lambda where: read_docci(where.given, where.pictures, split=where.split),
-    looks=lambda glance: glance.holds("docci_*.jsonl*")
-    or (glance.ends(".jsonlines", ".jsonl") and '"image_file"' in glance.first_line),
+    looks=lambda glance: (
+        glance.holds("docci_*.jsonl*")
+        or (glance.ends(".jsonlines", ".jsonl") and '"image_file"' in glance.first_line)
+    ),
     takes=("pictures", "split"),
 )

@@ -42,7 +42,9 @@ def read_flickr30k(path: Path, root: Path | None = None) -> ImageText:
     beside = (path.parent / name for name in _FOLDERS)
     locate = below(root or next((each for each in beside if each.is_dir()), path.parent))
     if first.startswith("image_name|") or first.count("|") >= 2:
-        told = ((at, line) for at, line in numbered_lines(path) if not line.startswith("image_name"))
+        told = (
+            (at, line) for at, line in numbered_lines(path) if not line.startswith("image_name")
+        )
         return collected(path, told, _bars, locate)
     if _TOKEN.match(first):
         return collected(path, numbered_lines(path), _token, locate)

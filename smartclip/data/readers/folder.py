@@ -12,9 +12,7 @@ _TABLES = ("csv", "tsv", "jsonl", "ndjson")
 _MOST_TABLES = 64
 
 
-def read_folder(
-    folder: Path, root: Path | None = None, *, split: str | None = None
-) -> ImageText:
+def read_folder(folder: Path, root: Path | None = None, *, split: str | None = None) -> ImageText:
     """Pictures with one table (`metadata.csv`, any single table), or a `.txt` each.
 
     Args:

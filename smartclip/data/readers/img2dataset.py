@@ -3,6 +3,7 @@
 from smartclip.data.beside import read_texts
 from smartclip.data.layout import Format, Glance
 
+
 def _has_folders(glance: Glance) -> bool:
     return any(name.isdigit() and (glance.path / name).is_dir() for name in glance.names)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from smartclip.data.examples import ImageText
 from smartclip.data.layout import Format, Where
-from smartclip.data.tables import Pair, below, collected, numbered, read_json
+from smartclip.data.tables import Pair, below, collected, read_json
 from smartclip.data.written import not_a_table
 from theory.errors import InputError
 

@@ -47,8 +47,8 @@ FORMAT = Format(
     name="sharegpt4v",
     told="ShareGPT4V's JSON list of conversations",
     read=_from,
-    looks=lambda glance: glance.ends(".json")
-    and glance.head.startswith("[")
-    and '"conversations"' in glance.head,
+    looks=lambda glance: (
+        glance.ends(".json") and glance.head.startswith("[") and '"conversations"' in glance.head
+    ),
     takes=("pictures", "roots"),
 )

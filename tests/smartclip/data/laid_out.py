@@ -87,7 +87,13 @@ def content(item: Item, rng: random.Random) -> bytes:
     if item.state == "damaged exif" and whole.startswith(b"\x89PNG"):
         body = b"eXIf" + b"MM no exif at all"
         crc = zlib.crc32(body) ^ rng.randrange(2)  # with the right checksum, and with a wrong one
-        return whole[:33] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc) + whole[33:]
+        return (
+            whole[:33]
+            + struct.pack(">I", len(body) - 4)
+            + body
+            + struct.pack(">I", crc)
+            + whole[33:]
+        )
     return {
         "empty": b"",
         "garbage": b"this is no picture",
@@ -175,7 +181,7 @@ def rows_table(ending: str, delimiter: str, *, header: bool = True, mark: str = 
         writer = csv.writer(stream, delimiter=delimiter)
         if header:
             writer.writerow(("image", "caption"))
-        rows = pairs(found) + [("../evil.jpg", "An evil one.")]
+        rows = [*pairs(found), ("../evil.jpg", "An evil one.")]
         rng.shuffle(rows)
         if not header:
             rows.insert(0, ("0first.jpg", "A first one."))
@@ -185,14 +191,21 @@ def rows_table(ending: str, delimiter: str, *, header: bool = True, mark: str = 
         known = truth(path, listed(folder, found))
         # A picture of the folder is told only if the table names one beside it.
         if not header:
-            known = truth(path, listed(folder, [*found, Item("0first.jpg", "absent", ["A."], False)]))
+            known = truth(
+                path, listed(folder, [*found, Item("0first.jpg", "absent", ["A."], False)])
+            )
         return with_strangers(known, 1, 1)
 
     return write
 
 
 def records(
-    name: str, make: Callable[[Item], list[Any]], *, lines: bool = False, most: int = 3, **options: Any
+    name: str,
+    make: Callable[[Item], list[Any]],
+    *,
+    lines: bool = False,
+    most: int = 3,
+    **options: Any,
 ) -> Callable:
     """A table of JSON, a list or an object a line."""
 
@@ -236,8 +249,7 @@ def coco(root: Path, rng: random.Random) -> Truth:
     notes.append({"image_id": 999, "caption": "Of none."})
     path = folder / "annotations" / "captions_val2017.json"
     path.write_text(json.dumps({"info": {}, "images": images, "annotations": notes}))
-    told = truth(rng.choice((path, folder)), found)
-    return told
+    return truth(rng.choice((path, folder)), found)
 
 
 def karpathy(root: Path, rng: random.Random) -> Truth:
@@ -501,9 +513,7 @@ LAYOUTS: dict[str, Callable[[Path, random.Random], Truth]] = {
     "captions": records("val.json", lambda i: [{"image": i.name, "caption": i.captions}]),
     "sharegpt4v": records(
         "share.json",
-        lambda i: [
-            {"image": i.name, "conversations": [{"from": "gpt", "value": told_of(i)[0]}]}
-        ],
+        lambda i: [{"image": i.name, "conversations": [{"from": "gpt", "value": told_of(i)[0]}]}],
         most=1,
     ),
     "iiw": records(

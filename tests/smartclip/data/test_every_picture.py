@@ -21,7 +21,9 @@ sys.modules["laid_out"] = laid_out
 _SPEC.loader.exec_module(laid_out)
 
 LAYOUTS = laid_out.LAYOUTS
-NEVER = re.compile(r" at 0x[0-9a-f]{4}|Traceback|object has no attribute|Error\(|[\x00-\x09\x0b-\x1f]")
+NEVER = re.compile(
+    r" at 0x[0-9a-f]{4}|Traceback|object has no attribute|Error\(|[\x00-\x09\x0b-\x1f]"
+)
 
 
 def clean(told: str) -> None:

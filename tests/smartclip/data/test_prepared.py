@@ -17,8 +17,8 @@ from smartclip.data.audit import audit
 from smartclip.data.examples import ImageText
 from smartclip.data.pictures import PictureError
 from smartclip.data.prepared import INDEX, LEFT_OUT, prepare, read_index, read_prepared, verify
-from smartclip.data.shards import read_shards
 from smartclip.data.readers.jsonl import read_jsonl
+from smartclip.data.shards import read_shards
 from theory.errors import InputError
 
 COUNT = 10

@@ -89,7 +89,9 @@ def test_a_flipped_weight_is_named(saved: Path) -> None:
     content = bytearray(saved.read_bytes())
     content[-5] ^= 1
     saved.write_bytes(content)
-    refused(saved.parent, r"checkpoint\.safetensors cannot be read as a checkpoint \(.* is not what")
+    refused(
+        saved.parent, r"checkpoint\.safetensors cannot be read as a checkpoint \(.* is not what"
+    )
     with pytest.raises(InputError, match="is not what was written"):
         read_checkpoint(saved)
 
