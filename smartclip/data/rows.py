@@ -3,7 +3,8 @@
 A line is a row. Where a caption is the last column and is not quoted, its delimiters are part of
 it: `1.jpg,a dog, running` is one caption. A quote that is not closed in its line goes on in the
 next lines if they then are one row of a CSV; else, and in a TSV that has enough columns without it,
-it is a character like others. RFC 4180 describes CSV, IANA's text/tab-separated-values knows no quotes.
+it is a character like others. RFC 4180 describes CSV; IANA's text/tab-separated-values knows no
+quotes.
 """
 
 import csv

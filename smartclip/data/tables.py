@@ -69,8 +69,8 @@ def collected(
                     raise ValueError(f"a picture's name of {len(name):,} characters, {shown(name)}")
             except ValueError as error:
                 # A caption counts even where nobody knows its picture.
-                told = isinstance(caption, str) and bool(caption.strip())
-                problems.append(wrong(where, error, captions=int(told)))
+                has_caption = isinstance(caption, str) and bool(caption.strip())
+                problems.append(wrong(where, error, captions=int(has_caption)))
                 continue
             try:
                 text = None if caption is None else normal(caption)

@@ -579,7 +579,7 @@ def _seal(header: Mapping[str, str]) -> str:
 def _digest(tensor: Tensor) -> str:
     """BLAKE2b of a tensor's type, shape and bytes; it lies on the CPU in one piece."""
     state = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
-    state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 

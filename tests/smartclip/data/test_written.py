@@ -25,7 +25,7 @@ def test_words_typed_in_two_ways_are_one() -> None:
     assert normal("cafe\u0301") == normal("caf\xe9") == "caf\xe9"
     assert normal("\ufeff a bear \r\n") == "a bear"
     for wrong in (None, 3, True, [], b"x", "\ud800"):
-        with pytest.raises(ValueError, match="where a text belongs|not UTF-8"):
+        with pytest.raises(ValueError, match=r"where a text belongs|not UTF-8"):
             normal(wrong)
 
 
