@@ -210,3 +210,19 @@ def test_refusals_of_data_commands_import_no_torch(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_an_audit_without_anything_usable_exits_with_1_and_tells_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\n[/b]\x1b[31m.jpg,A bear.\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "audit", str(tmp_path / "t.csv"), "--json", str(tmp_path / "a.json")])
+    assert stopped.value.code == 1
+    told = capsys.readouterr()
+    assert "missing: 1 problem, 1 picture and 1 caption left out" in told.out
+    assert "No such file" in told.out
+    assert "[/b]\\x1b[31m.jpg" in told.out
+    assert "\x1b" not in told.out
+    assert "nothing usable" in told.err
+    assert json.loads((tmp_path / "a.json").read_text())["pictures_found"] == 1
