@@ -17,6 +17,7 @@ import experiments.commands
 from experiments.commands.command import Command
 from experiments.registry import kinds
 from experiments.run_folder import write_json
+from smartclip.data.printed import shown
 from theory.errors import InputError
 
 # Flags may stand before or after the name of a data set, and need no prefix.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if command.json is not None and result:  # of several processes only the first answers
             write_json(command.json, result)
     except InputError as error:
-        print(f"smartclip: {error}", file=sys.stderr)
+        print(f"smartclip: {shown(str(error), most=2000)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

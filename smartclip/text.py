@@ -347,5 +347,24 @@ def _bpe() -> Any:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _encode(caption: str) -> tuple[int, ...]:
-    """CLIP's piece ids of one caption; the same captions come back every epoch."""
-    return tuple(_bpe().encode(caption))
+    """CLIP's piece ids of one caption; the same captions come back every epoch.
+
+    A caption that contains `<start_of_text>` or `<end_of_text>` says these words: as the tokens of
+    that name they would end the caption, and what follows would not be read.
+    """
+    pieces = _bpe().encode(caption)
+    spoken = _spoken()
+    if spoken.keys().isdisjoint(pieces):
+        return tuple(pieces)
+    told = (spoken.get(piece, (piece,)) for piece in pieces)
+    return tuple(itertools.chain.from_iterable(told))
+
+
+@functools.cache
+def _spoken() -> dict[int, tuple[int, ...]]:
+    """The pieces that spell each token which stands for no text."""
+    bpe = _bpe()
+    return {
+        bpe.encoder[name]: tuple(bpe.encode(name.replace("<", "< ")))
+        for name in ("<start_of_text>", "<end_of_text>")
+    }

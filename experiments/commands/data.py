@@ -1,5 +1,6 @@
 """`smartclip data`: fetch real data, make simulated data, and say what is in them."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments.commands.command import Command
 from experiments.commands.predict import EXAMPLE, parse_captions, parse_sizes
-from experiments.reading import Layout, Reading
+from experiments.reading import Reading
+from smartclip.data.printed import shown
 from theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +79,9 @@ class DataEmoji(Command):
         return result
 
 
+HUB = "hub"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataAudit(Reading, Command):
     """Open every picture and count every caption of a data set, before anything is trained."""
@@ -87,11 +93,17 @@ class DataAudit(Reading, Command):
     """Look only whether files exist and start as pictures; doubles and cut files are not found."""
 
     def run(self) -> dict[str, Any]:
+        self.refuse_no_workers()
+        if self.context < 2:
+            raise InputError(
+                f"--context {self.context}", rule="start and end take two tokens", fix="give more"
+            )
+        data = self.read()
+        # These import torch, which no refusal above waits for.
         from smartclip.data.audit import audit
         from smartclip.data.prepared import INDEX, verify
         from smartclip.text import Tokenizer
 
-        data = self.read()
         if self.source is not None and not self.quick and (self.source / INDEX).is_file():
             known = {problem.name for problem in data.problems}
             changed = (each for each in verify(self.source) if each.name not in known)
@@ -99,28 +111,38 @@ class DataAudit(Reading, Command):
         # Lengths do not depend on the vocabulary.
         tokenizer = Tokenizer(pieces=(), context=self.context)
         found = audit(data, tokenizer=tokenizer, workers=self.workers, quick=self.quick)
-        table = Table(title=f"{data.source}: {found.records:,} records", title_justify="left")
+        title = Text(f"{shown(data.source)}: {found.records:,} records")
+        table = Table(title=title, title_justify="left")
         table.add_column("what")
         table.add_column("number", justify="right")
         table.add_column("percent", justify="right")
         table.add_column("for example", overflow="fold")
         for what, number, percent, named in found.table().itertuples(index=False):
-            table.add_row(what, f"{number:,}", f"{percent:.1f}", named)
+            table.add_row(what, f"{number:,}", f"{percent:.1f}", Text(named))
         console = Console()
         console.print(table)
         if len(found.parts) > 1:
             console.print(_parts(found))
+        for line in found.reasons():
+            console.print(Text(line), soft_wrap=True)
         console.print(f"{found.captions:,} captions, {found.image_bytes / 1e6:,.1f} MB of pictures")
-        return found.to_dict()
+        result = found.to_dict()
+        if not len(found.data):
+            if self.json is not None:
+                from experiments.run_folder import write_json
+
+                write_json(self.json, result)
+            print(f"smartclip: {shown(data.source)} holds nothing usable", file=sys.stderr)
+            raise SystemExit(1)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataPrepare(Reading, Command):
-    """Write a data set as shards with an index and checksums; go on after an interruption."""
+    """Write a data set as shards with an index and checksums; go on after an interruption.
 
-    format: Layout | Literal["hub"] | None = None
-    """How the data set is laid out; found out if the path tells. "hub" streams a data set by its
-    name through Hugging Face `datasets`."""
+    The format "hub" streams a data set by its name through Hugging Face `datasets`.
+    """
 
     out: Path
     """Folder for the shards; made if it does not exist."""
@@ -135,10 +157,12 @@ class DataPrepare(Reading, Command):
     """Leave out pictures that cannot be used, and count them; without it the first is an error."""
 
     def run(self) -> dict[str, Any]:
+        self.refuse_no_workers()
+        data = self._stream() if self.format == HUB else self.read()
         from smartclip.data.prepared import LEFT_OUT, prepare
 
         written = prepare(
-            self._stream() if self.format == "hub" else self.read(),
+            data,
             self.out,
             per_shard=self.per_shard,
             shorter_side=self.shorter_side,
@@ -309,7 +333,9 @@ def _parts(found: "Audit") -> Table:
     for name in ("source", "usable", "captions", "MB", "not usable", "why"):
         table.add_column(name, justify="left" if name in ("source", "why") else "right")
     for source, usable, captions, size, lost, why in found.by_source().itertuples(index=False):
-        table.add_row(source, f"{usable:,}", f"{captions:,}", f"{size:,.1f}", f"{lost:,}", why)
+        table.add_row(
+            Text(shown(source)), f"{usable:,}", f"{captions:,}", f"{size:,.1f}", f"{lost:,}", why
+        )
     return table
 
 

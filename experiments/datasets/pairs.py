@@ -278,7 +278,9 @@ class PairData(Data):
             std=self.std,
         ) as stream:
             yield PairStream(stream, self.reader)
-            self.left_out = sum(stream.left_out.values())
+            self.left_out = sum(stream.left_out.values()) + sum(
+                problem.pictures for problem in self.data.problems
+            )
 
     def held_out(self) -> Any:
         """The held-out pictures and captions, opened once."""

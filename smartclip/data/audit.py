@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from rich.progress import track
 
 from smartclip.data.examples import Example, ImageText, Problem
 from smartclip.data.pictures import Blob, PictureError, decode, digest, measure
+from smartclip.data.printed import shown
 from smartclip.data.records import Records
 from smartclip.text import Tokenizer
 
@@ -71,21 +72,51 @@ class Audit:
     def table(self) -> pd.DataFrame:
         """One row a finding: what, how many, the share in percent, the first few names."""
         spare = sum(len(group) - 1 for group in self.duplicates)
+        same = "; ".join(", ".join(map(shown, group)) for group in self.duplicates[:1])
+        lost = self.data.problems
         rows = [
-            ("pictures usable", len(self.data), self.records, ""),
-            ("captions", self.captions, self.captions, ""),
-            ("doubled pictures", spare, self.records, "; ".join(map(str, self.duplicates[:1]))),
+            ("pictures found", self.pictures_found, self.pictures_found, ""),
+            ("pictures usable", len(self.data), self.pictures_found, ""),
+            ("captions found", self.captions_found, self.captions_found, ""),
+            ("captions usable", self.captions, self.captions_found, ""),
+            ("doubled pictures", spare, self.pictures_found, same),
             ("repeated captions", self.repeated, self.captions, ""),
         ]
         if self.too_long is not None:
             rows.append(("captions cut by the context", self.too_long, self.captions, ""))
         for fault, count in sorted(self.data.faults().items()):
-            names = [problem.name for problem in self.data.problems if problem.fault == fault]
+            names = [shown(problem.name) for problem in lost if problem.fault == fault]
             rows.append((fault, count, self.records, ", ".join(names[:_NAMED])))
         return pd.DataFrame(
             [(what, n, 100 * n / of if of else 0.0, named) for what, n, of, named in rows],
             columns=["what", "number", "percent", "for example"],
         )
+
+    @property
+    def pictures_found(self) -> int:
+        """Pictures that the data set holds or names: the usable ones and those of all problems."""
+        return self.data.pictures_found
+
+    @property
+    def captions_found(self) -> int:
+        """Captions that the data set holds: the usable ones and those of all problems."""
+        return self.captions + sum(problem.captions for problem in self.data.problems)
+
+    def reasons(self, most: int = _NAMED) -> list[str]:
+        """For each fault a line with its pictures and captions, and below it the first problems."""
+        told: list[str] = []
+        for fault, count in sorted(self.data.faults().items()):
+            those = [problem for problem in self.data.problems if problem.fault == fault]
+            pictures = sum(problem.pictures for problem in those)
+            captions = sum(problem.captions for problem in those)
+            told.append(
+                f"{fault}: {_counted(count, 'problem')}, {_counted(pictures, 'picture')} and "
+                f"{_counted(captions, 'caption')} left out"
+            )
+            told += [f"  {shown(each.name)}: {shown(each.detail)}" for each in those[:most]]
+            if count > most:
+                told.append(f"  and {count - most:,} more")
+        return told
 
     def by_source(self) -> pd.DataFrame:
         """One row a source: pictures usable, their captions and megabytes, and the faults."""
@@ -107,6 +138,8 @@ class Audit:
         return {
             "source": self.data.source,
             "records": self.records,
+            "pictures_found": self.pictures_found,
+            "captions_found": self.captions_found,
             "usable": len(self.data),
             "image_bytes": self.image_bytes,
             "captions": self.captions,
@@ -125,10 +158,7 @@ class Audit:
                 }
                 for name, part in self.parts.items()
             },
-            "problems": [
-                {"name": problem.name, "fault": problem.fault, "detail": problem.detail}
-                for problem in self.data.problems
-            ],
+            "problems": [asdict(problem) for problem in self.data.problems],
         }
 
     def _repr_html_(self) -> str:
@@ -168,18 +198,19 @@ def audit(
     parts: defaultdict[str, Part] = defaultdict(Part)
     texts: set[int] = set()
     too_long = 0
+    console = Console(stderr=True)
     looked = track(
         _looked(data.examples, workers, quick),
         description="opening pictures",
         total=len(data),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=len(data) < _AT_A_TIME,
+        disable=len(data) < _AT_A_TIME or not console.is_terminal,  # else a bar is an empty line
     )
     for row, (example, found) in enumerate(looked):
         part = parts[_source(example.name)]
         if isinstance(found, Problem):
-            problems.append(found)
+            problems.append(replace(found, captions=len(example.captions)))
             part.faults[found.fault] += 1
             continue
         if found.digest is not None:
@@ -264,6 +295,10 @@ def _looked(
         while waiting:
             example, coming = waiting.popleft()
             yield example, coming.result()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _quantiles(values: Int64[np.ndarray, " n"], at: list[float]) -> list[float]:

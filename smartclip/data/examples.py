@@ -34,15 +34,22 @@ class Example:
 class Problem:
     """Something that could not be used, and why.
 
+    Pictures found = pictures used + the sum of `pictures` over all problems, and captions likewise.
+
     Attributes:
         name: of the record, member or line.
         fault: what kind of problem.
         detail: in words.
+        pictures: how many pictures are left out for it, each counted at one problem only. A picture
+            is found if the data set holds it or names it.
+        captions: how many captions are left out for it; a blank one is none.
     """
 
     name: str
     fault: Fault
     detail: str
+    pictures: int = 1
+    captions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,12 +80,17 @@ class ImageText:
         """32 digits that change with any name or caption, or their order."""
         state = hashlib.blake2b(digest_size=16)
         for example in self.examples:
-            state.update(repr((example.name, example.captions)).encode())
+            state.update(repr((example.name, example.captions)).encode(errors="backslashreplace"))
         return state.hexdigest()
 
     def faults(self) -> Counter[Fault]:
         """How many problems of each kind."""
         return Counter(problem.fault for problem in self.problems)
+
+    @property
+    def pictures_found(self) -> int:
+        """Pictures that the data set holds or names: those used and those left out."""
+        return len(self) + sum(problem.pictures for problem in self.problems)
 
 
 def is_inside(name: str) -> bool:

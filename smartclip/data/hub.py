@@ -11,7 +11,9 @@ from typing import Any
 
 from smartclip.data.examples import Example, Problem
 from smartclip.data.parquet import BYTES, KEYS, MORE_CAPTIONS
+from smartclip.data.printed import shown
 from smartclip.data.tables import CAPTIONS
+from smartclip.data.written import normal
 from theory.errors import InputError
 
 
@@ -68,13 +70,18 @@ class HubStream:
         name = str(number if self.key is None else row[self.key])
         told = row[self.caption]
         texts = told if isinstance(told, list) else [told]
-        kept = tuple(dict.fromkeys(text.strip() for text in texts if text and text.strip()))
+        try:
+            words = [normal(text) for text in texts if text is not None]
+        except ValueError as error:
+            return Problem(name=name, fault="wrong record", detail=str(error))
+        kept = tuple(dict.fromkeys(text for text in words if text))
         if not kept:
             return Problem(name=name, fault="no caption", detail="none, or only blank")
         stored = row[self.image]
         content = stored.get("bytes") if isinstance(stored, dict) else stored
         if not isinstance(content, bytes):
-            return Problem(name=name, fault="missing", detail="the row has no picture")
+            detail = "the row has no picture"
+            return Problem(name=name, fault="missing", detail=detail, captions=len(kept))
         return Example(name=name, captions=kept, image=Fetched(content))
 
 
@@ -105,7 +112,7 @@ def open_hub(
         rows = datasets.load_dataset(name, config, split=split, streaming=True, **options)
         features = rows.features or rows._resolve_features().features or {}
     except Exception as error:  # the library, its readers and the network raise anything
-        why = next(iter(str(error).splitlines()), type(error).__name__)
+        why = shown(next(iter(str(error).splitlines()), type(error).__name__))
         raise InputError(
             f"{name} could not be streamed ({why})",
             rule="a streamed data set is opened by its name and split",

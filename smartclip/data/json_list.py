@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from smartclip.data.examples import Problem
+from smartclip.data.printed import shown
+from smartclip.data.written import encoding
 from theory.errors import InputError
 
 _PIECE = 1 << 22
@@ -28,7 +30,7 @@ def json_list(path: Path, problems: list[Problem]) -> Iterator[Any]:
     decoder = json.JSONDecoder()
     count = 0
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=encoding(path)) as file:
             text = file.read(_PIECE).lstrip()
             if not text.startswith("["):
                 raise ValueError("it holds no JSON list")
@@ -46,17 +48,18 @@ def json_list(path: Path, problems: list[Problem]) -> Iterator[Any]:
                     if not more and not whole:
                         whole = True
                     elif not more or len(text) - place > _LARGEST:
-                        raise ValueError(f"value {count} is not JSON ({error.msg})") from error
+                        raise ValueError(f"value {count + 1} is not JSON ({error.msg})") from error
                     text, place = text[place:] + more, 0
                     continue
                 yield value
                 count, place = count + 1, end
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        why = "nested too deep" if isinstance(error, RecursionError) else shown(error)
         if count == 0:
             raise InputError(
-                f"{path} could not be read ({error})",
+                f"{path} could not be read ({why})",
                 rule="the captions are one JSON list",
                 fix="check the path and the format",
             ) from error
-        detail = f"after {count:,} records: {error}"
-        problems.append(Problem(name=path.name, fault="cut", detail=detail))
+        detail = f"after {count:,} records: {why}"
+        problems.append(Problem(name=path.name, fault="cut", detail=detail, pictures=0))

@@ -13,13 +13,31 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image, ImageOps
 
+from smartclip.data.printed import shown
 from theory.errors import InputError
 
 Fault = Literal[
-    "missing", "corrupt", "changed", "too large", "outside", "no caption", "wrong record", "cut"
+    "missing",
+    "corrupt",
+    "changed",
+    "too large",
+    "outside",
+    "no caption",
+    "wrong record",
+    "cut",
+    "doubled",
+    "not read",
 ]
 MOST_PIXELS = 50_000_000
 """Larger than photographs of public data sets; a 40,000 x 40,000 bomb has 32 times as many."""
+
+ENDINGS = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *(".ppm", ".pgm", ".avif", ".heic", ".heif", ".jp2"),
+    )
+)
+"""Endings of picture files. Some are found only to be told that their format is not read."""
 
 # Formats of photographs and drawings. Pillow also knows formats that start other programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -36,6 +54,10 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+
+# Chunks of a PNG that say something beside the picture.
+_BESIDE = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME")
 
 
 class PictureError(InputError):
@@ -90,8 +112,8 @@ class Blob:
             return self.size
         try:
             return self.path.stat().st_size - self.offset
-        except OSError as error:
-            raise PictureError(f"{self.path} ({error.strerror or error})", "missing") from error
+        except (OSError, ValueError) as error:
+            raise _missing(self.path, error) from error
 
     def read(self) -> bytes:
         """The bytes.
@@ -103,14 +125,19 @@ class Blob:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
                 content = file.read() if self.size is None else file.read(self.size)
-        except OSError as error:
-            raise PictureError(f"{self.path} ({error.strerror or error})", "missing") from error
+        except (OSError, ValueError, MemoryError) as error:
+            raise _missing(self.path, error) from error
         if self.size is not None and len(content) < self.size:
             raise PictureError(f"{self.path} ends inside a picture", "corrupt")
         if self.digest is not None and digest(content) != self.digest:
             place = f"{self.path}, bytes {self.offset} to {self.offset + len(content)}"
             raise PictureError(f"{place}, differ from what was written", "changed")
         return content
+
+
+def _missing(path: Path, error: Exception) -> PictureError:
+    """A file that cannot be opened; ValueError is of a name that no file can have."""
+    return PictureError(f"{shown(path)} ({getattr(error, 'strerror', None) or error})", "missing")
 
 
 def decode(
@@ -136,7 +163,10 @@ def decode(
         if shorter is not None:
             picture.draft(None, (shorter, shorter))
         picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
+        try:
+            ImageOps.exif_transpose(picture, in_place=True)
+        except (*_DAMAGE, UserWarning):
+            pass  # what EXIF says is damaged, not the pixels: they stay as they are stored
         return _rgb(picture)
 
 
@@ -151,18 +181,45 @@ def measure(
 @contextmanager
 def _opened(content: bytes, name: str, most_pixels: int) -> Iterator[Image.Image]:
     """A picture whose header is read; damage found then or later becomes a `PictureError`."""
+    if not content:
+        raise PictureError(f"{shown(name)} is empty", "corrupt")
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+        with Image.open(io.BytesIO(_sound(content)), formats=_FORMATS) as picture:
             if picture.width * picture.height > most_pixels:
                 size = f"{picture.width} x {picture.height}"
-                raise PictureError(f"{name} has {size} pixels", "too large")
+                raise PictureError(f"{shown(name)} has {size} pixels", "too large")
             yield picture
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(f"{name} ({error})", "too large") from error
+        raise PictureError(f"{shown(name)} ({shown(error)})", "too large") from error
+    except Image.UnidentifiedImageError as error:
+        known = ", ".join(_FORMATS)
+        raise PictureError(f"{shown(name)} is no whole picture of {known}", "corrupt") from error
     except _DAMAGE as error:
-        raise PictureError(f"{name} ({error})", "corrupt") from error
+        why = shown(error) or type(error).__name__
+        raise PictureError(f"{shown(name)} ({why})", "corrupt") from error
+
+
+def _sound(content: bytes) -> bytes:
+    """A PNG without those chunks of EXIF, text and time whose checksum is wrong; all else as it is.
+
+    Pillow refuses the whole picture for such a chunk, although no pixel depends on it.
+    """
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return content
+    start, kept, at = 0, [], 8
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        end = at + 12 + length
+        named = content[at + 4 : at + 8]
+        if named in _BESIDE and end <= len(content):
+            (told,) = struct.unpack_from(">I", content, end - 4)
+            if told != zlib.crc32(content[at + 4 : end - 4]):
+                kept.append(content[start:at])
+                start = end
+        at = end
+    return content if start == 0 else b"".join((*kept, content[start:]))
 
 
 def kind(content: bytes) -> str:

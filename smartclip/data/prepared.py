@@ -14,11 +14,12 @@ import hashlib
 import io
 import itertools
 import json
+import re
 import tarfile
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from rich.progress import track
 from smartclip.data.examples import Example, ImageText, Problem
 from smartclip.data.hub import HubStream
 from smartclip.data.pictures import PictureError, decode, digest, kind, measure
+from smartclip.data.printed import shown
 from smartclip.data.records import SCHEMA, Records
+from smartclip.data.written import head
 from theory.errors import InputError
 from theory.storage import write_atomically
 
@@ -39,7 +42,10 @@ INDEX = "index.json"
 LEFT_OUT = "left_out.jsonl"
 _PLAN = "plan.json"
 _QUALITY = 95
+_MOST = 1 << 53
 _AHEAD = 64
+_OURS = re.compile(r"(\d{6}\.(tar|parquet)|index\.json|left_out\.jsonl|plan\.json)")
+_HALF = re.compile(r"\." + _OURS.pattern + r"\.\w{8}")  # as `write_atomically` names them
 _PIECE = 1 << 24
 
 
@@ -99,33 +105,42 @@ def prepare(
     if data.problems and not skip:
         first = data.problems[0]
         raise InputError(
-            f"{len(data.problems):,} records that cannot be used, first {first.name} "
+            f"{len(data.problems):,} records that cannot be used, first {shown(first.name)} "
             f"({first.fault}: {first.detail})",
             rule="nothing is left out unasked",
             fix="mend them, or leave them out with --skip",
         )
+    _refuse_input(folder, data.source)
     settings = {"per_shard": per_shard, "shorter_side": shorter_side, "skip": skip}
     _begin(folder, {"source": data.source, **settings, "data": data.fingerprint()})
     shards: list[dict[str, Any]] = []
     problems = list(data.problems)
     reused = 0
+    console = Console(stderr=True)
     for number in track(
         itertools.count(),
         description="writing shards",
         total=-(-len(data) // per_shard) if isinstance(data, ImageText) else None,
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # else a bar is an empty line
     ):
         name, start = f"{number:06d}", number * per_shard
-        entry = _finished(folder, name)
+        entry = _finished(folder, name, deep=True)
+        if entry is not None and isinstance(data, ImageText):
+            # The same names may be of other pictures by now.
+            rows = data.part(start, start + per_shard)
+            if entry.get("pictures") != _digest_of_pictures(rows, workers):
+                entry = None
         if entry is None:
             rows = data.part(start, start + per_shard)
             if not rows:
                 break
+            _refuse_foreign(folder, name)
             entry = _write(folder, name, rows, start, settings, workers)
         else:
             reused += 1
-        problems += [Problem(**each) for each in entry.pop("left_out")]
+        problems += entry.pop("left_out")
         shards.append(entry)
     left_out = Counter(problem.fault for problem in problems)
     with write_atomically(folder / LEFT_OUT) as path:
@@ -165,13 +180,13 @@ def read_prepared(folder: Path) -> ImageText:
     problems: list[Problem] = []
     for shard in index["shards"]:
         tar, rows = folder / shard["name"], folder / shard["rows"]
+        table = _table(rows) if _digest_of(rows) == shard["rows_digest"] else None
         fault = _fault(tar, shard["bytes"])
-        if fault is None and _digest_of(rows) != shard["rows_digest"]:
-            fault = Problem(name=rows.name, fault="changed", detail="not the rows written")
-        if fault is not None:
-            problems.append(fault)
+        if fault is not None or table is None:
+            changed = Problem(name=rows.name, fault="changed", detail="not the rows written")
+            lost = {"pictures": shard["examples"], "captions": shard["captions"]}
+            problems.append(replace(fault or changed, **lost))
             continue
-        table = parquet.read_table(rows)
         path = pa.repeat(pa.scalar(str(tar), pa.large_string()), len(table))
         tables.append(table.append_column("path", path).select(SCHEMA.names))
     if not tables:
@@ -187,6 +202,16 @@ def read_prepared(folder: Path) -> ImageText:
     )
 
 
+def _table(rows: Path) -> pa.Table | None:
+    """The rows of a shard; None if they are not such rows."""
+    try:
+        table = parquet.read_table(rows)
+        fields = [field for field in SCHEMA if field.name != "path"]
+        return table.select([field.name for field in fields]).cast(pa.schema(fields))
+    except (OSError, ValueError, LookupError, pa.ArrowException):
+        return None
+
+
 def read_index(folder: Path) -> dict[str, Any]:
     """`index.json` of a prepared folder; one `InputError` if it is none."""
     try:
@@ -194,14 +219,17 @@ def read_index(folder: Path) -> dict[str, Any]:
         if index["format"] != FORMAT:
             raise ValueError(f"the format {index['format']!r}")
         for shard in index["shards"]:
-            if not all(isinstance(shard[key], str) for key in ("name", "rows", "digest")):
-                raise ValueError("a shard without a name")
+            for key in ("name", "rows", "digest", "rows_digest"):
+                if not isinstance(shard[key], str):
+                    raise ValueError(f"a shard without a {key}")
             if {"/", "\\"} & set(shard["name"] + shard["rows"]):
                 raise ValueError(f"the shard {shard['name']!r} outside the folder")
-            _ = shard["bytes"], shard["rows_digest"], shard["examples"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+            for key in ("bytes", "examples", "captions"):
+                if type(shard[key]) is not int or not 0 <= shard[key] < _MOST:
+                    raise ValueError(f"a shard whose {key} are no count")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(
-            f"{folder / INDEX} could not be read ({error})",
+            f"{folder / INDEX} could not be read ({shown(error)})",
             rule=f'a prepared folder has an index of the format "{FORMAT}"',
             fix="write it with `smartclip data prepare`; an interrupted call goes on",
         ) from error
@@ -225,14 +253,30 @@ def verify(folder: Path) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
+def _refuse_input(folder: Path, source: str) -> None:
+    """Shards do not go where the data come from: they would be part of it at the next call."""
+    given, out = Path(source), folder.resolve()
+    if not given.exists():
+        return  # a stream, or data that are drawn
+    given = given.resolve()
+    if out == given or (given.is_dir() and given in out.parents) or out == given.parent:
+        raise InputError(
+            f"{folder} is the folder of the data, or in it",
+            rule="shards are written beside the data they are made of",
+            fix="give another folder with --out",
+        )
+
+
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
     """Refuse a folder of other data; sweep up what a killed call left half written."""
     known = folder / _PLAN
     if known.exists():
         try:
             other = json.loads(known.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            other = {}
+        except (OSError, ValueError, RecursionError):
+            other = None
+        if not isinstance(other, dict) or not plan.keys() <= other.keys():
+            raise _foreign(known)
         if other != plan:
             differs = [key for key in plan if other.get(key) != plan[key]]
             raise InputError(
@@ -240,30 +284,89 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
                 rule="a call goes on only with the same data and settings",
                 fix="give an empty folder, or delete that one",
             )
-    elif folder.exists() and any(folder.glob("*.tar")):
-        raise InputError(
-            f"{folder} holds shards that were not written here",
-            rule="nothing is overwritten",
-            fix="give an empty folder",
-        )
+        index = folder / INDEX
+        if index.exists() and FORMAT not in head(index):
+            raise _foreign(index)
     else:
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        for name in names:
+            if _OURS.fullmatch(name):
+                raise _foreign(folder / name)
+    if folder.is_dir():
+        for half in folder.iterdir():
+            if _HALF.fullmatch(half.name):
+                half.unlink(missing_ok=True)
+    if not known.exists():
         with write_atomically(known) as path:
             path.write_text(json.dumps(plan), encoding="utf-8")
-    for half in folder.glob(".*.tar.*"):
-        half.unlink(missing_ok=True)
 
 
-def _finished(folder: Path, name: str) -> dict[str, Any] | None:
-    """The entry of a shard that an earlier call wrote; None if it has to be written."""
+def _refuse_foreign(folder: Path, name: str) -> None:
+    """A shard is replaced only by one of the same data: its rows say that they are ours."""
     rows, tar = folder / f"{name}.parquet", folder / f"{name}.tar"
+    if rows.exists() and _entry(rows) is None:
+        raise _foreign(rows)
+    if tar.exists() and not rows.exists():  # rows are written before their tar gets its name
+        raise _foreign(tar)
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(
+        f"{path} was not written here",
+        rule="nothing is overwritten",
+        fix="give an empty folder with --out, or move it away",
+    )
+
+
+def _entry(rows: Path) -> dict[str, Any] | None:
+    """What the rows of a shard say of it; None if they are not of a shard."""
     try:
-        metadata = parquet.read_schema(rows).metadata
-        entry = json.loads(metadata[b"shard"])
-        if tar.stat().st_size != entry["bytes"]:
-            return None
+        entry = json.loads(parquet.read_schema(rows).metadata[b"shard"])
+        known = isinstance(entry["bytes"], int) and isinstance(entry["digest"], str)
+        entry["left_out"] = [Problem(**each) for each in entry["left_out"]]
+        return entry if known else None
     except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
         return None
+
+
+def _finished(folder: Path, name: str, *, deep: bool) -> dict[str, Any] | None:
+    """The entry of a shard that an earlier call wrote; None if it has to be written.
+
+    Args:
+        folder: of the shards.
+        name: of the shard, without its ending.
+        deep: compare every byte of the tar too.
+    """
+    rows, tar = folder / f"{name}.parquet", folder / f"{name}.tar"
+    entry = _entry(rows)
+    if entry is None or _fault(tar, entry["bytes"]) is not None:
+        return None
+    if deep and _digest_of(tar) != entry["digest"]:
+        return None
     return entry | {"rows": rows.name, "rows_digest": _digest_of(rows)}
+
+
+def _digest_of_pictures(rows: Sequence[Example | Problem], workers: int) -> str:
+    """Of the pictures that a shard is made of, whether they open or not."""
+    state = hashlib.blake2b(digest_size=16)
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(rows), _AHEAD):
+            for each in pool.map(_digest_of_picture, rows[start : start + _AHEAD]):
+                state.update(each)
+    return state.hexdigest()
+
+
+def _digest_of_picture(example: Example | Problem) -> bytes:
+    if isinstance(example, Problem):
+        return _digest_of_fault(example.fault)
+    try:
+        return digest(example.image.read())
+    except PictureError as error:
+        return _digest_of_fault(error.fault)
+
+
+def _digest_of_fault(fault: str) -> bytes:
+    return digest(fault.encode())
 
 
 def _write(
@@ -274,58 +377,78 @@ def _write(
     settings: dict[str, Any],
     workers: int,
 ) -> dict[str, Any]:
-    """One shard: the tar, then the rows, whose presence says that the tar is whole."""
+    """One shard: the rows, then the tar gets its name; both together say that it is whole."""
     table: dict[str, list[Any]] = {key: [] for key in SCHEMA.names if key != "path"}
     left_out: list[Problem] = []
+    pictures = hashlib.blake2b(digest_size=16)
     image_bytes = 0
     with write_atomically(folder / f"{name}.tar") as path:
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
             for row, example, content in _contents(rows, start, settings["shorter_side"], workers):
-                if isinstance(example, Problem) or isinstance(content, Problem):
-                    assert isinstance(content, Problem)
+                pictures.update(content.source)
+                if isinstance(content, _Lost):
                     if not settings["skip"]:
+                        problem = content.problem
                         raise InputError(
-                            f"{content.name} ({content.fault}: {content.detail})",
+                            f"{shown(problem.name)} ({problem.fault}: {problem.detail})",
                             rule="nothing is left out unasked",
                             fix="see `smartclip data audit`, or leave it out with --skip",
                         )
-                    left_out.append(content)
+                    left_out.append(content.problem)
                     continue
+                assert isinstance(example, Example)
                 told = {"name": example.name, "captions": example.captions}
                 key = f"{row:09d}"
-                _add(tar, f"{key}.{kind(content)}", content)
-                table["offset"].append(tar.offset - _padded(len(content)))
+                _add(tar, f"{key}.{kind(content.content)}", content.content)
+                table["offset"].append(tar.offset - _padded(len(content.content)))
                 _add(tar, f"{key}.txt", example.captions[0].encode())
                 _add(tar, f"{key}.json", json.dumps(told, ensure_ascii=False).encode())
                 table["name"].append(example.name)
                 table["captions"].append(example.captions)
-                table["size"].append(len(content))
-                table["digest"].append(digest(content))
-                image_bytes += len(content)
+                table["size"].append(len(content.content))
+                table["digest"].append(digest(content.content))
+                image_bytes += len(content.content)
         entry = {
             "name": f"{name}.tar",
             "bytes": path.stat().st_size,
             "digest": _digest_of(path),
+            "pictures": pictures.hexdigest(),
             "examples": len(table["name"]),
             "captions": sum(map(len, table["captions"])),
             "image_bytes": image_bytes,
             "left_out": [asdict(problem) for problem in left_out],
         }
-    fields = [SCHEMA.field(key) for key in table]
-    schema = pa.schema(fields, metadata={"shard": json.dumps(entry)})
-    with write_atomically(folder / f"{name}.parquet") as path:
-        parquet.write_table(pa.table(table, schema), path)
-    finished = _finished(folder, name)
+        fields = [SCHEMA.field(key) for key in table]
+        schema = pa.schema(fields, metadata={"shard": json.dumps(entry)})
+        with write_atomically(folder / f"{name}.parquet") as rows_path:
+            parquet.write_table(pa.table(table, schema), rows_path)
+    finished = _finished(folder, name, deep=False)
     assert finished is not None
     return finished
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A picture for a shard, and the digest of the picture that it is made of."""
+
+    content: bytes
+    source: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A picture that is left out, and the digest of what there was."""
+
+    problem: Problem
+    source: bytes
+
+
 def _contents(
     rows: Sequence[Example | Problem], start: int, shorter_side: int | None, workers: int
-) -> Iterator[tuple[int, Example | Problem, bytes | Problem]]:
+) -> Iterator[tuple[int, Example | Problem, _Kept | _Lost]]:
     """Number, row and checked picture file, in order, a bounded number ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[int, Example | Problem, Future[bytes | Problem]]] = deque()
+        waiting: deque[tuple[int, Example | Problem, Future[_Kept | _Lost]]] = deque()
         for number, row in enumerate(rows, start):
             waiting.append((number, row, pool.submit(_content, row, shorter_side)))
             if len(waiting) == _AHEAD:
@@ -336,23 +459,31 @@ def _contents(
             yield number, row, coming.result()
 
 
-def _content(example: Example | Problem, shorter_side: int | None) -> bytes | Problem:
+def _content(example: Example | Problem, shorter_side: int | None) -> _Kept | _Lost:
     """The file as it is, if it opens to the last pixel; or made smaller."""
     if isinstance(example, Problem):
-        return example
+        return _Lost(example, _digest_of_fault(example.fault))
+    source = None
     try:
         content = example.image.read()
+        source = digest(content)
         if shorter_side is None or min(measure(content, example.name)) <= shorter_side:
             decode(content, example.name, shorter=1)
-            return content
+            return _Kept(content, source)
         picture = decode(content, example.name, shorter=2 * shorter_side)
     except PictureError as error:
-        return Problem(name=example.name, fault=error.fault, detail=error.given)
+        problem = Problem(
+            name=example.name,
+            fault=error.fault,
+            detail=error.given,
+            captions=len(example.captions),
+        )
+        return _Lost(problem, source or _digest_of_fault(error.fault))
     factor = shorter_side / min(picture.size)
     width, height = (max(1, round(side * factor)) for side in picture.size)
     stream = io.BytesIO()
     picture.resize((width, height)).save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()
+    return _Kept(stream.getvalue(), source)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -141,6 +141,9 @@ class Gathering:
         if len(self._texts) == _AT_ONCE:
             self._flush()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
     def records(self, locate: Locate) -> Records:
         """The pictures in the order in which they first came, their captions in theirs.
 

@@ -1,216 +1,213 @@
-"""Captions in one table beside folders of pictures: CSV, JSONL, COCO, Karpathy, ShareGPT4V ...
+"""Records of a table to pictures with their captions; each record that is wrong gets its reason.
 
 A file that is no table at all is an error. A single record that is wrong is left out, with its
-name and the reason; whether the pictures exist and open is what `smartclip.data.audit` looks at.
+place and the reason. What lies beside the pictures of a table without being named by it is left out
+too, and told. Whether the pictures that are named exist and open is what `smartclip.data.audit`
+looks at.
 """
 
-import csv
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from smartclip.data.examples import ImageText, Problem, is_inside
-from smartclip.data.json_list import json_list
-from smartclip.data.records import Gathering, Locate
-from theory.errors import InputError
+from smartclip.data.pictures import ENDINGS
+from smartclip.data.printed import shown
+from smartclip.data.records import Gathering, Locate, Records
+from smartclip.data.written import LONGEST_LINE, LONGEST_NAME, encoding, lines, normal, not_a_table
 
-Pair = tuple[str, str]
-"""File name of a picture and one caption of it."""
+Pair = tuple[Any, Any]
+"""File name of a picture and one caption of it, as the record has them."""
 
-
-NAMES = ("image", "file_name", "filename", "filepath", "path")
+NAMES = (
+    *("image", "file_name", "filename", "filepath", "path", "image_path", "image_name"),
+    *("image_file", "img", "file"),
+)
 """What tables call the column of picture files."""
 
-CAPTIONS = ("caption", "captions", "text", "description", "title")
+CAPTIONS = ("caption", "captions", "text", "description", "title", "comment", "sentence", "raw")
 """What tables call the column of captions."""
-
-
-def read_csv(path: Path, root: Path | None = None) -> ImageText:
-    """A CSV or TSV of pictures and captions; a picture in several rows has several captions.
-
-    Args:
-        path: the table, UTF-8, with a column of each of `NAMES` and `CAPTIONS`.
-        root: folder of the pictures; that of the table by default.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            tabs = path.suffix == ".tsv"
-            rows = csv.DictReader(file, delimiter="\t" if tabs else ",", strict=True)
-            columns = rows.fieldnames or ()
-            name = next((column for column in NAMES if column in columns), None)
-            caption = next((column for column in CAPTIONS if column in columns), None)
-            if name is None or caption is None:
-                raise InputError(
-                    f"{path} has the columns {', '.join(columns)}",
-                    rule="the table names pictures and captions",
-                    fix="give it the columns image,caption",
-                )
-            return collected(
-                path, rows, lambda row: [(row[name], row[caption])], _below(root or path.parent)
-            )
-    except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise not_a_table(path, str(error)) from error
-
-
-def read_jsonl(path: Path, root: Path | None = None) -> ImageText:
-    """One JSON object a line: a picture file and a caption, or a list of captions.
-
-    Args:
-        path: the table, UTF-8, with a key of each of `NAMES` and `CAPTIONS`.
-        root: folder of the pictures; that of the table by default.
-    """
-
-    def pairs(line: str) -> Iterator[Pair]:
-        record = json.loads(line)
-        name = next(record[key] for key in NAMES if key in record)
-        told = next(record[key] for key in CAPTIONS if key in record)
-        for caption in told if isinstance(told, list) else [told]:
-            yield name, caption
-
-    data = collected(path, lines(path), pairs, _below(root or path.parent))
-    if not (data.examples or data.problems):
-        raise not_a_table(path, "it is empty")
-    return data
-
-
-def read_coco(path: Path, root: Path) -> ImageText:
-    """COCO captions: `images` with `id` and `file_name`, `annotations` with `image_id`, `caption`.
-
-    Args:
-        path: such as `annotations/captions_val2017.json`.
-        root: folder of the pictures, such as `val2017`.
-    """
-    table = read_json(path)
-    try:
-        names = {image["id"]: image["file_name"] for image in table["images"]}
-        notes = list(table["annotations"])
-    except (KeyError, TypeError) as error:
-        raise not_a_table(path, f"COCO captions have images and annotations: {error}") from error
-    return collected(
-        path, notes, lambda note: [(names[note["image_id"]], note["caption"])], _below(root)
-    )
-
-
-def read_karpathy(path: Path, root: Path, *, split: str | None = None) -> ImageText:
-    """Karpathy's JSON for COCO and Flickr30k: `images` with `filename`, `sentences`, `split`.
-
-    Args:
-        path: such as `dataset_coco.json`, `dataset_flickr30k.json`.
-        root: folder of the pictures; COCO's entries name a folder inside it (`filepath`).
-        split: `train`, `val`, `test` or `restval`; all by default.
-    """
-    table = read_json(path)
-    try:
-        images = [image for image in table["images"] if split in (None, image["split"])]
-    except (KeyError, TypeError) as error:
-        raise not_a_table(path, f"Karpathy's JSON has images with a split: {error}") from error
-    if not images:
-        raise InputError(
-            f"{path} has no image in the split {split!r}",
-            rule="a split holds images",
-            fix="choose train, val, test or restval",
-        )
-
-    def pairs(image: dict[str, Any]) -> Iterator[Pair]:
-        folder = f"{image['filepath']}/" if image.get("filepath") else ""
-        for sentence in image["sentences"]:
-            yield folder + image["filename"], sentence["raw"]
-
-    return collected(path, images, pairs, _below(root))
-
-
-def read_sharegpt4v(path: Path, root: Path, *, roots: dict[str, Path] | None = None) -> ImageText:
-    """ShareGPT4V's JSON: a list of `image` and `conversations`; the first answer is the caption.
-
-    Args:
-        path: such as `share-captioner_coco_lcs_sam_1246k_1107.json`.
-        root: the folder that the names start from, such as `data`.
-        roots: a folder that takes the place of the start of a name, such as
-            `{"sam/images": Path("sa1b")}`.
-    """
-    places = sorted((roots or {}).items(), key=lambda item: -len(item[0]))
-    cut: list[Problem] = []
-
-    def pairs(record: dict[str, Any]) -> Iterator[Pair]:
-        answers = [turn["value"] for turn in record["conversations"] if turn["from"] == "gpt"]
-        yield record["image"], answers[0]
-
-    def locate(name: str) -> Path:
-        for start, folder in places:
-            if name.startswith(f"{start}/"):
-                return folder / name.removeprefix(f"{start}/")
-        return root / name
-
-    data = collected(path, json_list(path, cut), pairs, locate)
-    return replace(data, problems=(*data.problems, *cut))
 
 
 def collected(
     path: Path,
-    records: Iterable[Any],
+    records: Iterable[tuple[str, Any]],
     pairs: Callable[[Any], Iterable[Pair]],
     locate: Locate,
+    *,
+    elsewhere: Iterable[str] = (),
 ) -> ImageText:
     """Gather the captions of each picture, and what is wrong with single records.
 
     Args:
         path: the table, for names.
-        records: of the table, read one at a time.
+        records: of the table, one at a time, each with its place such as `line 3`.
         pairs: of a record; it may raise what a wrong record makes it raise.
         locate: the file of a picture, from its name.
+        elsewhere: pictures that the table names but that were not asked for, as of another split.
     """
     gathering = Gathering()
     problems: list[Problem] = []
-    for number, record in enumerate(records):
-        where = f"{path.name} record {number}"
+    wordless: list[tuple[int, str]] = []  # problems about a picture that may have other captions
+    outside: set[str] = set()
+    for place, record in records:
+        where = f"{path.name} {place}"
         try:
             found = list(pairs(record))
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            problems.append(Problem(name=where, fault="wrong record", detail=repr(error)))
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            problems.append(wrong(where, error))
             continue
+        if not found:
+            problems.append(wrong(where, ValueError("it has no caption")))
         for name, caption in found:
-            if not isinstance(name, str) or not isinstance(caption, str):
-                detail = "name and caption are text"
-                problems.append(Problem(name=where, fault="wrong record", detail=detail))
-            elif not is_inside(name):
-                detail = f"{name!r} lies outside the folder of pictures"
-                problems.append(Problem(name=where, fault="outside", detail=detail))
-            elif not caption.strip():
-                problems.append(Problem(name=where, fault="no caption", detail=name))
+            try:
+                name = _name(name)
+                if not name or len(name) > LONGEST_NAME or "\0" in name:
+                    raise ValueError(f"a picture's name of {len(name):,} characters, {shown(name)}")
+            except ValueError as error:
+                # A caption counts even where nobody knows its picture.
+                has_caption = isinstance(caption, str) and bool(caption.strip())
+                problems.append(wrong(where, error, captions=int(has_caption)))
+                continue
+            try:
+                text = None if caption is None else normal(caption)
+            except ValueError as error:
+                wordless.append((len(problems), name))
+                problems.append(wrong(where, error, captions=int(isinstance(caption, str))))
+                continue
+            if not is_inside(name):
+                detail = f"{shown(name)} lies outside the folder of pictures"
+                problems.append(
+                    Problem(
+                        name=where,
+                        fault="outside",
+                        detail=detail,
+                        pictures=int(name not in outside),
+                        captions=int(bool(text)),
+                    )
+                )
+                outside.add(name)
+            elif not text:
+                wordless.append((len(problems), name))
+                problems.append(
+                    Problem(name=where, fault="no caption", detail=shown(name), pictures=0)
+                )
             else:
-                gathering.add(name, caption.strip())
-    return ImageText(source=str(path), examples=gathering.records(locate), problems=tuple(problems))
+                gathering.add(name, text)
+    told: set[str] = set()
+    for number, name in wordless:
+        if name not in gathering and name not in told and is_inside(name):
+            problems[number] = replace(problems[number], pictures=1)
+            told.add(name)
+    examples = gathering.records(locate)
+    named = {str(locate(name)) for name in (*told, *elsewhere)}
+    problems += _unnamed(path, examples, named)
+    return ImageText(source=str(path), examples=examples, problems=tuple(problems))
 
 
-def lines(path: Path) -> Iterator[str]:
-    """The lines of a text that hold something."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from (line for line in file if line.strip())
-    except (OSError, ValueError) as error:
-        raise not_a_table(path, str(error)) from error
+def wrong(where: str, error: Exception, *, pictures: int = 0, captions: int = 0) -> Problem:
+    """The problem of a record that cannot be read, in words."""
+    if isinstance(error, KeyError):
+        detail = f"it lacks {shown(error.args[0]) if error.args else 'a part'}"
+    elif isinstance(error, json.JSONDecodeError):
+        detail = f"it is not JSON ({error.msg}, character {error.pos + 1})"
+    elif isinstance(error, RecursionError):
+        detail = "it is nested too deep"
+    elif isinstance(error, ValueError):
+        detail = shown(error)
+    else:
+        detail = "its parts are not laid out as those of this format"
+    return Problem(
+        name=where, fault="wrong record", detail=detail, pictures=pictures, captions=captions
+    )
+
+
+def field(record: Any, names: tuple[str, ...], what: str) -> Any:
+    """The part of a JSON object that has one of these names.
+
+    Raises:
+        ValueError: it is no object, or has none; told in words.
+    """
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    for name in names:
+        if name in record:
+            return record[name]
+    raise ValueError(f"it has no {what} ({', '.join(map(shown, list(record)[:8]))})")
+
+
+def as_list(told: Any) -> list[Any]:
+    """Captions of a record: one, or a list of them."""
+    return told if isinstance(told, list) else [told]
+
+
+def numbered(records: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Records of a list with their places, from 1."""
+    for number, record in enumerate(records, 1):
+        yield f"record {number}", record
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines of a text with their places, from 1."""
+    for number, line in lines(path):
+        yield f"line {number}", line
+
+
+def parsed(line: str) -> Any:
+    """The JSON value in a line.
+
+    Raises:
+        ValueError: there is none, or the line is too long to be read.
+    """
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"a line of more than {LONGEST_LINE:,} characters")
+    return json.loads(line)
 
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file; one `InputError` if there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding=encoding(path)))
+    except RecursionError as error:
+        raise not_a_table(path, "it is nested too deep") from error
     except (OSError, ValueError) as error:
-        raise not_a_table(path, str(error)) from error
+        raise not_a_table(path, error) from error
 
 
-def not_a_table(path: Path, why: str) -> InputError:
-    """The error that says that a file cannot be read as a table of captions."""
-    return InputError(
-        f"{path} could not be read ({why})",
-        rule="captions are read from one table",
-        fix="check the path and the format",
-    )
-
-
-def _below(root: Path) -> Locate:
+def below(root: Path) -> Locate:
+    """Names start from a folder."""
     return lambda name: root / name
+
+
+def _name(name: Any) -> str:
+    """A picture's name: kept letter by letter, since a file may be called by either form."""
+    if not isinstance(name, str):
+        raise ValueError(f"no name of a picture ({type(name).__name__})")
+    normal(name)  # says what is not UTF-8
+    return name.strip("\ufeff \t\r\n")
+
+
+def _unnamed(path: Path, examples: Records, named: set[str]) -> list[Problem]:
+    """Pictures that lie beside those of the table, and that no record of it names."""
+    for batch in examples.table.select(["path"]).to_batches():
+        named.update(batch.column(0).to_pylist())
+    problems: list[Problem] = []
+    for folder in sorted({os.path.dirname(each) for each in named}):  # noqa: PTH120 (of strings)
+        try:
+            found = sorted(entry.name for entry in os.scandir(folder or "."))
+        except OSError:
+            continue  # the pictures that are named there are missing, and told so
+        for name in found:
+            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            if ending not in ENDINGS or name.startswith("."):
+                continue
+            if os.path.join(folder, name) in named:  # noqa: PTH118
+                continue
+            detail = f"no record of {path.name} names it"
+            problems.append(
+                Problem(name=str(Path(folder).name + "/" + name), fault="no caption", detail=detail)
+            )
+    return problems

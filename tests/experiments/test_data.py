@@ -1,8 +1,10 @@
 import json
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,11 +18,9 @@ from experiments.commands.data import (
     DataExport,
     DataPrepare,
     DataScenes,
-    Layout,
 )
 from simulators import SceneWorld
 from simulators.reading import read_scene
-from smartclip.data.formats import FORMATS
 from smartclip.data.shards import read_shards
 from theory.errors import InputError
 
@@ -82,10 +82,6 @@ def test_scenes_are_shown_with_captions(tmp_path: Path, capsys: pytest.CaptureFi
     for example in result["examples"]:
         assert set(read_scene(example["text"])) == set(example["mentions"])
     assert "left shape" in capsys.readouterr().out
-
-
-def test_the_flag_knows_every_format() -> None:
-    assert get_args(Layout) == tuple(FORMATS)
 
 
 def hard_data(folder: Path) -> Path:
@@ -187,3 +183,46 @@ def test_prepare_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_digits_are_audited_without_a_path() -> None:
     result = DataAudit(format="digits", quick=True).run()
     assert result["usable"] == 1000
+
+
+def test_refusals_of_data_commands_import_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("nothing,known\n1,2\n")
+    told = (
+        "import sys\n"
+        "from experiments.commands.data import DataAudit, DataPrepare, Path\n"
+        "from theory.errors import InputError\n"
+        "for source in ('a.csv', 'gone.csv', '.'):\n"
+        "    for command in (DataAudit(source=Path(source)), DataAudit(workers=0),\n"
+        "                    DataPrepare(source=Path(source), out=Path('out'))):\n"
+        "        try:\n"
+        "            command.run()\n"
+        "        except InputError:\n"
+        "            continue\n"
+        "        raise AssertionError(command)\n"
+        "print(sorted({'torch', 'open_clip'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_an_audit_without_anything_usable_exits_with_1_and_tells_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\n[/b]\x1b[31m.jpg,A bear.\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "audit", str(tmp_path / "t.csv"), "--json", str(tmp_path / "a.json")])
+    assert stopped.value.code == 1
+    told = capsys.readouterr()
+    assert "missing: 1 problem, 1 picture and 1 caption left out" in told.out
+    assert "No such file" in told.out
+    assert "[/b]\\x1b[31m.jpg" in told.out
+    assert "\x1b" not in told.out
+    assert "nothing usable" in told.err
+    assert json.loads((tmp_path / "a.json").read_text())["pictures_found"] == 1

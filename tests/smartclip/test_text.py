@@ -179,3 +179,12 @@ def test_a_reader_counts_what_it_cuts() -> None:
     torch.testing.assert_close(reader(LONG), reader.tokenizer.tokenise(LONG, truncate=True))
     reader(CORPUS)
     assert (reader.captions, reader.cut) == (7, 2)
+
+
+@pytest.mark.parametrize("mark", ["<end_of_text>", "<start_of_text>", "&lt;end_of_text&gt;"])
+def test_a_caption_that_names_a_token_is_read_to_its_end(mark: str) -> None:
+    told = CLIPTokenizer(context=20).tokenise([f"a {mark} bear"])[0].tolist()
+    plain = CLIPTokenizer(context=20).tokenise(["a bear"])[0].tolist()
+    end = told.index(CLIPTokenizer.end)
+    assert told[end - 1] == plain[2]
+    assert told.count(CLIPTokenizer.start) == told.count(CLIPTokenizer.end) == 1

@@ -160,3 +160,22 @@ def test_the_header_tells_the_size() -> None:
 )
 def test_the_first_bytes_tell_the_kind(name: str, ending: str) -> None:
     assert kind(saved(noise(), name)) == ending
+
+
+@pytest.mark.parametrize("checksum", [0, 1])
+def test_a_damaged_exif_chunk_costs_no_sound_picture(checksum: int) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 7), (1, 2, 3)).save(stream, "PNG")
+    whole = stream.getvalue()
+    body = b"eXIfMM no exif"
+    chunk = len(body[4:]).to_bytes(4, "big") + body
+    chunk += (zlib.crc32(body) ^ checksum).to_bytes(4, "big")
+    content = whole[:33] + chunk + whole[33:]
+    assert measure(content) == (9, 7)
+    assert decode(content).getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_no_message_holds_an_address() -> None:
+    with pytest.raises(PictureError) as caught:
+        decode(b"no picture at all", "a.jpg")
+    assert "0x" not in str(caught.value)

@@ -160,3 +160,35 @@ def test_captions_of_a_text_beside_other_metadata(tmp_path: Path) -> None:
     files = [("1.jpg", jpeg(1)), ("1.json", b'{"width": 8}'), ("1.txt", b"One.")]
     data = read_shards(shard(tmp_path / "a.tar", files))
     assert [example.captions for example in data] == [("One.",)]
+
+
+def test_a_null_caption_beside_a_text_costs_nothing(tmp_path: Path) -> None:
+    files = [("1.jpg", jpeg(1)), ("1.json", b'{"caption": null}'), ("1.txt", b"One.")]
+    data = read_shards(shard(tmp_path / "a.tar", files))
+    assert [example.captions for example in data] == [("One.",)]
+    assert not data.problems
+
+
+def test_keys_with_dots_and_members_that_lie_apart(tmp_path: Path) -> None:
+    files = [("a.v2.jpg", jpeg(1)), ("b.jpg", jpeg(2)), ("a.v2.txt", b"A."), ("b.txt", b"B.")]
+    data = read_shards(shard(tmp_path / "a.tar", files))
+    assert [(each.name, each.captions) for each in data] == [
+        ("a.tar: a.v2", ("A.",)),
+        ("a.tar: b", ("B.",)),
+    ]
+
+
+def test_the_same_name_twice_is_two_examples(tmp_path: Path) -> None:
+    twice = [("1.jpg", jpeg(1)), ("1.txt", b"One."), ("1.jpg", jpeg(90)), ("1.txt", b"Two.")]
+    data = read_shards(shard(tmp_path / "a.tar", twice))
+    assert [(each.name, each.captions) for each in data] == [
+        ("a.tar: 1", ("One.",)),
+        ("a.tar: 1 #2", ("Two.",)),
+    ]
+    assert data.examples[1].picture().getpixel((4, 4))[0] == pytest.approx(90, abs=4)
+
+
+def test_compressed_shards_beside_others_are_told(tmp_path: Path) -> None:
+    whole(tmp_path / "a.tar")
+    (tmp_path / "b.tar.gz").write_bytes(b"")
+    assert [(p.name, p.fault) for p in read_shards(tmp_path).problems] == [("b.tar.gz", "not read")]

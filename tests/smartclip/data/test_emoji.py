@@ -142,6 +142,15 @@ def test_a_damaged_file_is_made_again(
     assert path.read_bytes() == content
 
 
+def test_a_changed_pixel_is_noticed(data: EmojiData, fetched: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "emoji-1.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-500] + bytes([content[-500] ^ 1]) + content[-499:])
+    np.testing.assert_array_equal(EmojiData.load(tmp_path).images, data.images)
+    assert len(fetched) == 6
+    assert path.read_bytes() == content
+
+
 def test_both_vendors_draw_every_emoji(data: EmojiData) -> None:
     drawn = defaultdict(set)
     for emoji, vendor in zip(data.emoji, data.vendors, strict=True):

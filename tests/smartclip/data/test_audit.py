@@ -8,7 +8,7 @@ from PIL import Image
 from smartclip.data.audit import audit
 from smartclip.data.examples import ImageText
 from smartclip.data.pictures import MOST_PIXELS
-from smartclip.data.tables import read_csv
+from smartclip.data.readers.csv import read_csv
 from smartclip.text import Tokenizer
 
 
@@ -67,13 +67,15 @@ def test_results_are_plain_data(data: ImageText) -> None:
     table = found.table().set_index("what")
     assert table.loc["corrupt", "for example"] == "cut.jpg, text.jpg"
     assert table.loc["pictures usable", "number"] == 3
+    assert table.loc["pictures found", "number"] == 8
+    assert (found.captions_found, found.captions) == (8, 4)
     assert "cut.jpg" in found._repr_html_()
 
 
 def test_empty_data_can_be_audited() -> None:
     found = audit(ImageText(source="nothing", examples=()))
     assert (found.records, found.captions, found.to_dict()["words_median_95_most"]) == (0, 0, [])
-    assert len(found.table()) == 4
+    assert len(found.table()) == 6
     assert MOST_PIXELS > 0
 
 

@@ -5,7 +5,10 @@ import pytest
 from PIL import Image
 
 from smartclip.data.examples import ImageText
-from smartclip.data.folders import read_docci, read_flickr30k, read_folder, read_urban1k
+from smartclip.data.readers.docci import read_docci
+from smartclip.data.readers.flickr30k import read_flickr30k
+from smartclip.data.readers.folder import read_folder
+from smartclip.data.readers.urban1k import read_urban1k
 from theory.errors import InputError
 
 

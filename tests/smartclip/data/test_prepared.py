@@ -17,8 +17,8 @@ from smartclip.data.audit import audit
 from smartclip.data.examples import ImageText
 from smartclip.data.pictures import PictureError
 from smartclip.data.prepared import INDEX, LEFT_OUT, prepare, read_index, read_prepared, verify
+from smartclip.data.readers.jsonl import read_jsonl
 from smartclip.data.shards import read_shards
-from smartclip.data.tables import read_jsonl
 from theory.errors import InputError
 
 COUNT = 10
@@ -80,10 +80,11 @@ def test_what_is_there_is_not_written_again(data: ImageText, tmp_path: Path) -> 
     out = tmp_path / "out"
     prepare(data, out, per_shard=4)
     whole = bytes_of(out)
-    # As after a kill: no index, the last shard without its rows, a half-written temporary file.
+    # As after a kill: no index, the last rows without their tar, half-written temporary files.
     (out / INDEX).unlink()
-    (out / "000002.parquet").unlink()
-    (out / ".000002.tar.abc").write_bytes(b"half")
+    (out / "000002.tar").unlink()
+    (out / ".000002.tar.abcdefgh").write_bytes(b"half")
+    (out / ".index.json.abcdefg_").write_bytes(b"half")
     stamp = (out / "000000.tar").stat().st_mtime_ns
     done = prepare(data, out, per_shard=4)
     assert done.reused == 2
@@ -103,7 +104,7 @@ def test_a_kill_at_any_time_leaves_what_a_second_call_finishes(tmp_path: Path) -
     call = (
         "import sys; from pathlib import Path\n"
         "from smartclip.data.prepared import prepare\n"
-        "from smartclip.data.tables import read_jsonl\n"
+        "from smartclip.data.readers.jsonl import read_jsonl\n"
         "data = read_jsonl(Path(sys.argv[1])); print('ready', flush=True)\n"
         "prepare(data, Path(sys.argv[2]), per_shard=10)\n"
     )
@@ -165,7 +166,7 @@ def test_wrong_records_are_left_out_only_when_asked(tmp_path: Path) -> None:
     table = written(tmp_path / "raw")
     table.write_text(table.read_text() + "\n{broken")
     data = read_jsonl(table)
-    with pytest.raises(InputError, match=r"table\.jsonl record 10"):
+    with pytest.raises(InputError, match=r"table\.jsonl line 11"):
         prepare(data, tmp_path / "out")
     assert dict(prepare(data, tmp_path / "out", skip=True).left_out) == {"wrong record": 1}
 
@@ -257,3 +258,75 @@ def test_an_index_names_nothing_outside_its_folder(data: ImageText, tmp_path: Pa
 def test_wrong_numbers_are_refused(data: ImageText, tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least 16 pixels"):
         prepare(data, tmp_path / "out", **wrong)
+
+
+def test_other_pictures_of_the_same_names_are_written_again(
+    data: ImageText, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    prepare(data, out, per_shard=4)
+    whole = bytes_of(out)
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(tmp_path / "raw" / "p5.webp")
+    assert prepare(data, out, per_shard=4).reused == 2
+    assert read_prepared(out).examples[5].image.read() == data.examples[5].image.read()
+    changed = {name for name, content in bytes_of(out).items() if content != whole[name]}
+    assert changed == {"000001.tar", "000001.parquet", INDEX}
+
+
+def test_a_changed_shard_is_written_again(data: ImageText, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(data, out, per_shard=4)
+    whole = bytes_of(out)
+    tar = bytearray(whole["000001.tar"])
+    tar[900] ^= 1
+    (out / "000001.tar").write_bytes(tar)
+    assert prepare(data, out, per_shard=4).reused == 2
+    assert bytes_of(out) == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["index.json", "left_out.jsonl", "plan.json", "000000.parquet", "000007.tar"]
+)
+def test_files_of_others_are_never_replaced(data: ImageText, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("{}")
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=rf"{name} was not written here"):
+        prepare(data, out, per_shard=4)
+    assert bytes_of(out) == {name: b"{}", "notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["000001.parquet", "000001.tar", "index.json"])
+def test_nor_are_they_in_a_folder_of_ours(data: ImageText, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    prepare(data, out, per_shard=4)
+    for shard in ("000001.tar", "000001.parquet"):
+        (out / shard).unlink()
+    (out / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"{name} was not written here"):
+        prepare(data, out, per_shard=4)
+    assert (out / name).read_text() == "mine"
+
+
+def test_shards_do_not_go_into_the_data(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    data = read_jsonl(written(folder))
+    before = bytes_of(folder)
+    with pytest.raises(InputError, match="is the folder of the data"):
+        prepare(data, folder)
+    for out in (folder, folder / "shards", folder / "deep" / ".." / "shards"):
+        with pytest.raises(InputError, match="is the folder of the data"):
+            prepare(replace(data, source=str(folder)), out)
+    assert bytes_of(folder) == before
+
+
+def test_an_index_with_wrong_counts_is_refused(data: ImageText, tmp_path: Path) -> None:
+    prepare(data, tmp_path / "out")
+    path = tmp_path / "out" / INDEX
+    index = json.loads(path.read_text())
+    for wrong in (-1, 2**70, True, "3", None):
+        index["shards"][0]["examples"] = wrong
+        path.write_text(json.dumps(index))
+        with pytest.raises(InputError, match="no count"):
+            read_prepared(tmp_path / "out")

@@ -61,7 +61,7 @@ def test_rows_that_name_files(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "a.parquet")
     data = read_parquet(tmp_path / "a.parquet", tmp_path / "pictures")
     assert data.examples[0].picture().getpixel((0, 0)) == (5, 0, 0)
-    assert [problem.fault for problem in data.problems] == ["outside", "missing"]
+    assert [problem.fault for problem in data.problems] == ["outside", "wrong record"]
 
 
 def test_a_file_cut_short_is_named_and_the_others_are_read(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import gzip
 import json
 import tarfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pyarrow import parquet
 
 from simulators import DigitWorld
 from simulators.export import export
+from smartclip.data import formats, readers
 from smartclip.data.formats import FORMATS, detect, read
 from smartclip.data.prepared import prepare
 from theory.errors import InputError
@@ -49,6 +51,13 @@ def laid_out(name: str, root: Path) -> Path:
         "coco": ("captions_val2017.json", coco),
         "karpathy": ("dataset_coco.json", karpathy),
         "flickr30k": ("results.token", "a.jpg#0\tA bear.\n"),
+        "captions": ("val.json", {"annotations": [{"image": "a.jpg", "caption": "A bear."}]}),
+        "flickr8k": ("captions.txt", "image,caption\na.jpg,A bear.\n"),
+        "iiw": ("data.jsonl", {"image/key": "a", "IIW": "A bear.", "IIW-P5B": None}),
+        "sugarcrepe": (
+            "swap_obj.json",
+            {"0": {"filename": "a.jpg", "caption": "A bear.", "negative_caption": "A pen."}},
+        ),
         "sharegpt4v": ("share.json", [{"id": "1", "image": "a.jpg", "conversations": talk}]),
     }
     if name in tables:
@@ -71,6 +80,18 @@ def laid_out(name: str, root: Path) -> Path:
         with tarfile.open(folder / "000000.tar", "w") as tar:
             tar.add(root / "a.jpg", "a.jpg")
             tar.add(root / "a.txt", "a.txt")
+    elif name == "multi30k":
+        folder.mkdir()
+        picture(folder / "a.jpg")
+        text(folder / "train_images.txt", "a.jpg\n")
+        (folder / "train.en.gz").write_bytes(gzip.compress(b"A bear.\n"))
+    elif name == "img2dataset":
+        picture(folder / "00000" / "000000000.jpg")
+        text(folder / "00000" / "000000000.txt", "A bear.")
+        text(folder / "00000" / "000000000.json", {"caption": "A bear.", "status": "success"})
+        text(folder / "00000_stats.json", {"count": 1, "successes": 1})
+        addresses = pa.table({"url": ["https://example.org/a.jpg"], "caption": ["A bear."]})
+        parquet.write_table(addresses, folder / "00000.parquet")
     elif name == "parquet":
         folder.mkdir()
         table = pa.table({"image": [{"bytes": content, "path": "a.jpg"}], "caption": ["A bear."]})
@@ -83,7 +104,7 @@ def laid_out(name: str, root: Path) -> Path:
     return folder
 
 
-ON_DISK = [name for name in FORMATS if name not in ("emoji", "digits")]
+ON_DISK = [each.name for each in FORMATS.values() if not each.made]
 
 
 @pytest.mark.parametrize("name", ON_DISK)
@@ -133,7 +154,7 @@ def test_options_go_to_the_formats_that_have_them(tmp_path: Path) -> None:
 
 
 def test_what_is_no_format(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the formats are prepared"):
+    with pytest.raises(InputError, match="the formats are captions, coco"):
         read(tmp_path, "zip")
     with pytest.raises(InputError, match="does not exist"):
         read(tmp_path / "gone")
@@ -144,3 +165,67 @@ def test_what_is_no_format(tmp_path: Path) -> None:
     for name, content in (("a.json", "[]"), ("b.json", "{}"), ("c.xyz", "?"), ("d.json", "")):
         with pytest.raises(InputError, match="looks like none"):
             detect(text(tmp_path / name, content))
+
+
+def test_the_documentation_lists_every_format_as_it_describes_itself() -> None:
+    told = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    for each in FORMATS.values():
+        assert f"| `{each.name}` | {each.told} |" in told
+    assert told.count("\n| `") == len(FORMATS) + 1  # and the heading
+
+
+def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "haiku.py").write_text(
+        "from smartclip.data.examples import ImageText\n"
+        "from smartclip.data.layout import Format\n"
+        "FORMAT = Format(name='haiku', told='three lines',\n"
+        "                read=lambda where: ImageText(source='haiku', examples=()),\n"
+        "                looks=lambda glance: glance.ends('.haiku'))\n"
+    )
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    monkeypatch.setattr(formats, "FORMATS", formats.known())
+    path = text(tmp_path / "a.haiku", "An old silent pond")
+    assert detect(path) == "haiku"
+    assert read(path).source == "haiku"
+    assert "haiku" in readers.names()
+
+
+def test_each_format_is_named_as_its_file() -> None:
+    for name, each in FORMATS.items():
+        assert each.name == name
+        assert set(each.takes) <= {"pictures", "roots", "split"}
+        assert set(each.over) <= FORMATS.keys()
+
+
+def test_splits_in_files_are_chosen(tmp_path: Path) -> None:
+    rows = pa.table(
+        {"image": [{"bytes": picture(tmp_path / "a.jpg"), "path": "a"}], "text": ["A."]}
+    )
+    for split in ("train", "test"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        parquet.write_table(rows, tmp_path / "set" / f"{split}-00000-of-00001.parquet")
+    with pytest.raises(InputError, match="the splits test, train"):
+        read(tmp_path / "set")
+    assert len(read(tmp_path / "set", split="test")) == 1
+    assert len(read(tmp_path / "set", split="all")) == 2
+    with pytest.raises(InputError, match="no split 'val'"):
+        read(tmp_path / "set", split="val")
+
+
+def test_a_folder_of_tables_is_not_guessed_at(tmp_path: Path) -> None:
+    talk = {"annotations": [{"image": "a.jpg", "caption": "A bear."}]}
+    text(tmp_path / "a.json", talk)
+    assert read(tmp_path).faults() == {}
+    text(tmp_path / "b.jsonl", {"image": "a.jpg", "caption": "A bear."})
+    with pytest.raises(InputError, match=r"b\.jsonl, a\.json"):
+        read(tmp_path)
+
+
+def test_linked_folders_are_read_and_loops_end(tmp_path: Path) -> None:
+    for place in ("set", "elsewhere"):
+        picture(tmp_path / place / f"{place}.jpg")
+        text(tmp_path / place / f"{place}.txt", "A bear.")
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set")
+    names = [example.name for example in read(tmp_path / "set")]
+    assert names == ["set.jpg", "linked/elsewhere.jpg"]
