@@ -12,7 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import experiments.commands
 from experiments.cli import main, one_line
+from experiments.commands.command import Command
+from experiments.registry import kinds
 
 CAPTIONS = "bear,pen;bear,chair"
 TINY = ("verify", "--captions", "a,b;b", "--steps", "30", "--device", "cpu", "--seed", "3")
@@ -44,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_folder(root: Path) -> Path:
-    (folder,) = root.glob("vectors-*")
+    (folder,) = root.glob("vectors-ours-*")
     return folder
 
 
@@ -58,9 +61,15 @@ def run_folder(root: Path) -> Path:
         (["predict", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
         (["verify", "--captions", "bear;;pen"], "caption 1 is empty"),
         (["verify", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
-        (["verify", "--steps", "0"], "steps = 0"),
-        (["verify", "--dimension", "0"], "dimension = 0"),
-        (["verify", "--dimension", "-2"], "dimension = -2"),
+        (["verify", "--steps", "0"], "0 steps"),
+        (["verify", "--dimensions", "0"], "dimensions = 0"),
+        (["verify", "--dimensions", "-2"], "dimensions = -2"),
+        (["train", "vectors", "--method", "klip"], "method 'klip'; the methods are ours"),
+        (["train", "digits", "--beside", "klip"], "method 'klip'; the methods are ours"),
+        (["train", "pairs", "--workers", "0"], "--workers 0"),
+        (["study", "nothing"], "study 'nothing'"),
+        (["study", "identification", "--only", "no masks"], "method 'no masks'"),
+        (["study", "identification", "--workers", "0"], "0 workers"),
         (["verify", "--dependence", "nan"], "dependence=nan"),
         (["verify", "--seed", "-1"], "seed=-1 is negative"),
         (["verify", "--device", "abacus"], "device 'abacus'"),
@@ -90,9 +99,9 @@ def test_an_empty_family_is_refused(text: str, refused, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "Expected one of {demo, predict, verify, train, data, bench}"),
-        (["trian"], "Unrecognized options: trian; Available subcommands: demo, predict"),
-        (["train"], "Expected one of {vectors, digits, emoji, scenes, pairs}"),
+        ([], "Expected one of {bench, data, demo, predict, study, train, verify}"),
+        (["trian"], "Unrecognized options: trian; Available subcommands: bench, data"),
+        (["train"], "Expected one of {digits, emoji, pairs, scenes, vectors}"),
         (["predict", "--captoins", "a"], "perhaps you meant --captions"),
         (["verify", "--seed", "x"], "Error parsing --seed"),
         (["predict", "--drop", "C7"], "invalid choice 'C7'"),
@@ -207,12 +216,13 @@ def test_verify_leaves_everything_in_the_run_folder(finished: Path):
         ),
     }
     config = json.loads((folder / "config.json").read_text())
-    assert config["captions"] == [["a", "b"], ["b"]]
-    assert (config["train"]["steps"], config["train"]["seed"]) == (30, 3)
+    assert config["options"]["captions"] == "a,b;b"
+    assert config["training"]["seed"] == 3
+    assert sum(phase["steps"] for phase in config["method"]["phases"]) == 30
     versions = json.loads((folder / "versions.json").read_text())
     assert {"torch", "numpy", "python", "smartclip-testbed"} <= versions.keys()
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-1]["step"] == config["train"]["steps"] + config["train"]["refine_steps"]
+    assert lines[-1]["step"] == 30
     result = json.loads((folder / "result.json").read_text())
     answer = json.loads((finished / "answer.json").read_text())
     assert answer.pop("report").endswith("report.html")
@@ -306,11 +316,38 @@ def test_a_command_of_one_process_refuses_torchrun_once(
 
 
 def test_every_training_command_joins_the_processes_of_torchrun():
-    from experiments.commands import train, verify
+    joining = {one.words() for one in kinds(experiments.commands, Command) if one.joins}
+    assert joining == {("train",), ("verify",)}
 
-    commands = [
-        verify.Verify,
-        *(getattr(train, name) for name in dir(train) if name[:5] == "Train"),
-    ]
-    assert len(commands) == 6
-    assert all(command.joins for command in commands)
+
+WITHOUT_TORCH = """
+import sys
+from experiments.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+heavy = {"torch", "open_clip", "sklearn", "matplotlib", "pandas"} & set(sys.modules)
+print("heavy:", *sorted(heavy))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("train", "digits", "--help"),
+        ("train", "digits", "--sede", "3"),
+        ("train", "vectors", "--method", "klip"),
+        ("study", "nothing"),
+        ("bench", "nothing"),
+        ("data", "audit", "--help"),
+        ("predict", "--captions", CAPTIONS),
+    ],
+    ids=" ".join,
+)
+def test_what_trains_nothing_answers_without_torch(arguments: tuple[str, ...]):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1].strip() == "heavy:", done.stdout + done.stderr
