@@ -23,7 +23,7 @@ import numpy as np
 import sympy as sp
 from jaxtyping import Float
 
-from theory.conditions import Verdict, check_invertible
+from theory.conditions import ConditionVerdict, check_invertible
 from theory.errors import InputError
 
 Sign = Literal["positive", "negative", "unknown"]
@@ -200,7 +200,7 @@ class SymbolicGenerator:
             return "unknown"  # a function that interval arithmetic does not know
         return "unknown"
 
-    def check(self, *, seed: int = 0) -> Verdict:
+    def check(self, *, seed: int = 0) -> ConditionVerdict:
         """C1 on the domain: "holds" by a criterion, "fails" with two points, or "cannot tell".
 
         Args:
@@ -216,9 +216,9 @@ class SymbolicGenerator:
         """
         by = self._triangular() or self._gale_nikaido()
         if by:
-            return Verdict(condition="C1", answer="holds", reason=by)
+            return ConditionVerdict(condition="C1", answer="holds", reason=by)
         if self.determinant == 0:
-            return Verdict(
+            return ConditionVerdict(
                 condition="C1",
                 answer="fails",
                 reason="the determinant is 0 everywhere: the map loses a dimension",
@@ -229,13 +229,13 @@ class SymbolicGenerator:
             return found
         zeros = self.vanishing
         if isinstance(zeros, sp.FiniteSet | sp.ProductSet) and zeros.is_empty is False:
-            return Verdict(
+            return ConditionVerdict(
                 condition="C1",
                 answer="fails",
                 reason=f"the Jacobian loses rank on {zeros}",
                 witness=found.witness,
             )
-        return Verdict(
+        return ConditionVerdict(
             condition="C1",
             answer="cannot tell",
             reason="neither criterion applies and no two points were found to collide",
