@@ -9,11 +9,12 @@ from torch import Tensor
 
 from experiments.recipes.vectors import VectorRecipe
 from simulators import VectorWorld
+from simulators.latents import Gaussian
 from simulators.world import Batch
 from smartclip.evaluate.code import Code, encode
 from smartclip.model import SmartCLIP
 from smartclip.train.loop import train
-from theory import Concept
+from theory import Concept, InputError
 from theory.recovery import block_recovery
 from theory.recovery.recovery import BlockScore
 from theory.recovery.twin import twin_latents
@@ -55,10 +56,9 @@ class VectorRun:
 
         Returns:
             A concept of the block and the companion outside that the twin mixes it with. None for
-            any other block; also for dependent concepts and those of one dimension: rotating them
-            would change the law of the latents, which a trained objective may notice.
+            any other block, and for concepts without a twin that keeps the law of the latents.
         """
-        if self.recipe.dependence or row.verdict is not Verdict.SURPRISE:
+        if row.verdict is not Verdict.SURPRISE:
             return None
         pairs = (
             (concept, companion)
@@ -69,9 +69,13 @@ class VectorRun:
 
     def _is_mixed_by_twin(self, row: BlockScore, concept: Concept, companion: Concept) -> bool:
         family = self.world.family
-        if len(family.space.columns([concept])) < 2:
+        law = Gaussian(family.dimension, dependence=self.recipe.dependence)
+        try:
+            z = twin_latents(
+                self.held_out.latents, family, concept, companion, covariance=law.covariance
+            )
+        except InputError:
             return False
-        z = twin_latents(self.held_out.latents, family, concept, companion)
         code = self.encode_image(self.world.render(z, self.held_out.image_noise)).detach()
         twin = block_recovery(
             self.held_out.latents, code, family=family, masks=self.code.caption_masks

@@ -50,11 +50,13 @@ def check_support(
 ) -> ConditionVerdict:
     """C2: supp p(z, m, e_I, e_T) = Z_1 x ... x Z_K x C x E_I x E_T, each Z_k open.
 
-    Two searches. *Recombination*: where the support of p(z) is known, concepts are mixed across
-    samples, and a mixture outside the support refutes exactly. *Holes*: each coordinate of z and of
-    the noises is cut into strips of equal probability; then within each caption, and within each
-    quarter and sixteenth of each other variable, an interval of one strip with c samples, next to
-    an empty interval of four strips, refutes if
+    Three searches. *Recombination*: where the support of p(z) is known, concepts are mixed across
+    samples, and a mixture outside the support refutes exactly. *Gaps*: as Z_k is connected, the
+    values of one coordinate of z form an interval; an empty stretch between two neighbouring
+    values refutes if a strip of a quarter of its width beside it holds c samples, c as below.
+    *Holes*: each coordinate of z and of the noises is cut into strips of equal probability; then
+    within each caption, and within each quarter and sixteenth of each other variable, an interval
+    of one strip with c samples, next to an empty interval of four strips, refutes if
 
         tests * (1 + 4 / steepest)^-c <= level.
 
@@ -75,7 +77,9 @@ def check_support(
         seed: of the samples and of the recombination.
 
     Returns:
-        "fails" with what is never seen, else "cannot tell".
+        "fails" with what is never seen, else "cannot tell". Gaps and holes refute on the assumption
+        that no density rises more than `steepest`-fold; a world that knows its support is asked
+        first, and a gap that it fills is none.
 
     Raises:
         InputError: a `steepest` or `level` out of range.
@@ -129,6 +133,15 @@ def check_support(
                     point=mixed[outside[0]],
                 ),
             )
+    gap = _gap(seen, supported=supported, steepest=steepest, level=level)
+    if gap is not None:
+        return ConditionVerdict(
+            condition="C2",
+            answer="fails",
+            reason=f"{gap.what} never occurs, between values that do: the concept is in two "
+            f"pieces, or a density rises more than {steepest:g}-fold",
+            witness=gap,
+        )
     return _without_holes(seen, apart=supported is None, steepest=steepest, level=level)
 
 
@@ -205,6 +218,41 @@ class _Hole:
             point[self.variable.column] = middle
         what = f"{self.other.span(row)[1]} with {words}"
         return NeverSeen(what=what, expected=expected, point=point)
+
+
+def _gap(
+    seen: Observations,
+    *,
+    supported: Callable[[Float[np.ndarray, "n d"]], Bool[np.ndarray, " n"]] | None,
+    steepest: float,
+    level: float,
+) -> NeverSeen | None:
+    """The widest empty stretch inside the values of one coordinate, if it is one too wide."""
+    tests = 2 * len(seen) * seen.z.shape[1]
+    enough = int(np.ceil(np.log(tests / level) / np.log1p(HOLE / steepest)))
+    for concept in seen.family.concepts:
+        for number, column in enumerate(seen.family.space.columns([concept])):
+            values = np.sort(seen.z[:, column])
+            width = np.diff(values)
+            # The stretch from value i to value i + 1; a strip of a quarter of it on either side.
+            left = np.arange(1, len(values)) - np.searchsorted(values, values[:-1] - width / HOLE)
+            right = np.searchsorted(values, values[1:] + width / HOLE, side="right") - np.arange(
+                1, len(values)
+            )
+            beside = np.maximum(left, right)
+            at = int(beside.argmax())
+            if beside[at] < enough:
+                continue
+            points = seen.z[:FEW].copy()
+            points[:, column] = (values[at] + values[at + 1]) / 2
+            if supported is not None and supported(points).any():
+                continue
+            return NeverSeen(
+                what=f"z of {concept} [{number}] between {values[at]:.3g} and {values[at + 1]:.3g}",
+                expected=float(HOLE * beside[at]),
+                point=points[0],
+            )
+    return None
 
 
 def _without_holes(
