@@ -9,7 +9,7 @@ coordinates of one block hold. Derived here (3.3, 3.5, 3.6, 3.8 and the conditio
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -223,14 +223,6 @@ def rotation() -> Witness:
     """
     family = CaptionFamily.from_captions([["j", "k"], ["j"]], sizes={"k": 2})
 
-    def turned(rows: Rows, sign: float) -> Rows:
-        angle = sign * np.pi * rows[:, 0]
-        cos, sin = np.cos(angle), np.sin(angle)
-        k = rows[:, 1:]
-        return np.column_stack(
-            [rows[:, 0], cos * k[:, 0] - sin * k[:, 1], sin * k[:, 0] + cos * k[:, 1]]
-        )
-
     return Witness(
         title="k turned by an angle that j sets",
         statement="3.5",
@@ -240,12 +232,12 @@ def rotation() -> Witness:
         plain=_plain(family, frozenset({"k"})),
         other=_mapped(
             family,
-            forward=lambda rows: turned(rows, 1.0),
-            backward=lambda code: turned(code, -1.0),
+            forward=lambda rows: _turned(rows, 1.0),
+            backward=lambda code: _turned(code, -1.0),
             coordinates=(1, 2),
         ),
         block=frozenset({"k"}),
-        coupling=lambda rows: turned(rows, -1.0),
+        coupling=lambda rows: _turned(rows, -1.0),
     )
 
 
@@ -289,11 +281,12 @@ def reflection(correlation: float = 0.6) -> Witness:
 
 
 def rotation_where_values_choose_captions() -> Witness:
-    """The code of `rotation`, where z_k1 > 0 decides that k is mentioned: the loss is not equal.
+    """The code of `rotation`, where z_k1 > 0 decides whether l is left out: the losses differ.
 
-    All conditions hold for both codes, but p(m | z) is not invariant under the rotation: the plain
-    code sees which half of k a caption comes from. So value-dependent captions can break the tie
-    that 3.5 describes, and an objective may then prefer one of two codes that C1 to C5 allow.
+    Captions {j, k} if z_k1 > 0, else {j, k, l}. All conditions hold for both codes, but p(m | z) is
+    not invariant under the rotation: a caption of one kind lies on one side of the plain code, and
+    anywhere in the rotated one. So value-dependent captions can break the tie that 3.5 describes.
+    They need not: with {j, k} and {j} no difference is measured.
 
     Source: derived here (3.5).
 
@@ -301,11 +294,21 @@ def rotation_where_values_choose_captions() -> Witness:
     >>> measured.plain.loss < measured.other.loss
     True
     """
-    witness = rotation()
-    return replace(
-        witness,
-        title="k turned, where the value of k decides whether it is mentioned",
-        coupling=None,
+    family = CaptionFamily.from_captions([["j", "k"], ["j", "k", "l"]], sizes={"k": 2})
+    return Witness(
+        title="k turned, where the value of k decides whether l is mentioned",
+        statement="3.5",
+        breaks="",
+        family=family,
+        draw=lambda rng, n: rng.normal(size=(n, 4)),
+        plain=_plain(family, frozenset({"k"})),
+        other=_mapped(
+            family,
+            forward=lambda rows: _turned(rows, 1.0),
+            backward=lambda code: _turned(code, -1.0),
+            coordinates=(1, 2),
+        ),
+        block=frozenset({"k"}),
         said=lambda rows: np.where(rows[:, 1] > 0, 0, 1),
     )
 
@@ -664,6 +667,16 @@ def wrong_concept(noise: float = 0.1, samples: int = 20_000, seed: int = 0) -> S
     k = j + noise * e
     r2 = float(np.corrcoef(j, k)[0, 1] ** 2)
     return Scores(completeness=r2, purity=r2, floor=r2)
+
+
+def _turned(rows: Rows, sign: float) -> Rows:
+    """Columns 1 and 2, which are k, turned by pi times column 0, which is j."""
+    angle = sign * np.pi * rows[:, 0]
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = rows.copy()
+    turned[:, 1] = cos * rows[:, 1] - sin * rows[:, 2]
+    turned[:, 2] = sin * rows[:, 1] + cos * rows[:, 2]
+    return turned
 
 
 def _plain(family: CaptionFamily, block: Block) -> Solution:
