@@ -131,10 +131,10 @@ STATEMENTS: Statements = Statements(
             "cl(k) only through those inside, no loss of codes tells them apart either: except for "
             "one dimension that is independent of j, where only mixtures of another law exist.",
             sketch="Wherever the coordinates of k are open so are those of j, hence the mixing "
-            "can be undone inside every caption. Whiten z_k given the rest: in two dimensions or "
-            "more rotate it by an angle that z_j sets, in one reflect it, z_k -> F^-1(1 - F(z_k | "
-            "rest) | rest). Both keep the law of z. Where the value of z_k chooses the caption, "
-            "p(m | z) changes with it and the loss tells the two apart.",
+            "can be undone inside every caption. Carry z_k to a standard normal given the rest: in "
+            "two dimensions or more rotate it by an angle that z_j sets, in one reflect it, "
+            "z_k -> F^-1(1 - F(z_k | rest) | rest). Both keep the law of z. Where the value of z_k "
+            "chooses the caption, p(m | z) changes with it and the loss can tell the two apart.",
             source=_HERE,
             function="theory.witness.reflection",
         ),

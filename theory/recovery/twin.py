@@ -14,6 +14,10 @@ of k depend on z_j: always for the rotation, for the reflection where E[z_k | re
 that has k alone has it by luck, not by identification: the twin is the witness (3.5, derived here).
 """
 
+# torch does not annotate its linear algebra:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 import torch
 from jaxtyping import Float
 from torch import Tensor

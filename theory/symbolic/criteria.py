@@ -17,6 +17,7 @@ between them. Signs are proved on every cell and on every face.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations, permutations
 
 import numpy as np
@@ -179,7 +180,10 @@ def _preconditioned(slopes: Jacobians) -> str:
     if not np.all(np.isfinite(inverse)) or np.abs(inverse).max() > 1e6:
         return ""
     left = sp.Matrix(
-        [[sp.Rational(float(entry)).limit_denominator(64) for entry in row] for row in inverse]
+        [
+            [sp.Rational(Fraction(float(entry)).limit_denominator(64)) for entry in row]
+            for row in inverse
+        ]
     )
     if _all_minors_positive(slopes.times(left), matrix.cols, start=1):
         return "Gale-Nikaido after a constant linear map: every principal minor is positive"

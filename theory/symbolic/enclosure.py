@@ -43,7 +43,7 @@ def enclose(expression: sp.Expr, boxes: Mapping[sp.Symbol, Ends]) -> Ends:
     (-1.0, 3.0)
     """
     count = len(next(iter(boxes.values()))[0]) if boxes else 1
-    known: dict[sp.Basic, Ends] = dict(boxes)
+    known: dict[Any, Ends] = dict(boxes)
 
     def visit(node: Any) -> Ends:
         if node not in known:

@@ -358,15 +358,14 @@ def _verdict(answer: Answer, reason: str, witness: Refutation | None = None) -> 
 
 def _real(values: Any) -> Float[np.ndarray, "..."]:
     """Real parts, NaN where a value is not real."""
-    array = np.asarray(values)
-    if not np.iscomplexobj(array):
-        return array.astype(float)
-    return np.where(np.abs(array.imag) <= 1e-12 * (1 + np.abs(array.real)), array.real, np.nan)
+    array = np.asarray(values, dtype=complex)
+    real, imaginary = np.real(array), np.imag(array)
+    return np.where(np.abs(imaginary) <= 1e-12 * (1 + np.abs(real)), real, np.nan)
 
 
 def _determinant(jacobian: sp.Matrix) -> sp.Expr:
     rows, columns = jacobian.shape
-    found = (jacobian if rows == columns else jacobian.T * jacobian).det()
+    found: Any = (jacobian if rows == columns else jacobian.T * jacobian).det()
     return sp.simplify(found) if found.count_ops() <= LONG else found
 
 
