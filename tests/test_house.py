@@ -26,6 +26,7 @@ NAMED_AFTER_SOMETHING_ELSE = {
     "tests/simulators/test_conditions.py": "the conditions of theory, tried on worlds",
     "tests/theory/recovery/test_beside.py": "an oracle and a null, beside_known of controls",
     "tests/theory/test_examples.py": "the examples in all docstrings of the layer",
+    "tests/theory/symbolic/test_catalogue.py": "generators whose truth is known by hand",
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",
     "tests/smartclip/train/test_devices.py": "a training step on pretended CUDA tensors",

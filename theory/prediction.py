@@ -1,27 +1,35 @@
 """Which blocks are identified, under which conditions, and by which statement.
 
-SmartCLIP, CVPR 2025, Theorem 4.3 (captions, unions, intersections), and derived here: under C1-C3
-and C5 exactly the blocks A with cl(k) in A for every k in A; without C5 the unions of captions;
-without one of C1-C3 none.
+After SmartCLIP, CVPR 2025, Theorem 4.3 (captions, unions, intersections), and derived here: under
+C2, C3 and C5 exactly the blocks A with cl(k) in A for every k in A; without C5 the unions of
+captions; without C2 or C3 none. C3 makes C1 redundant, and with C5 also C4.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Int8
 
 from theory.captions import CaptionFamily
 from theory.concepts import Block, Concept, intersection, union
+from theory.conditions.condition import CONDITIONS, Cost
 from theory.errors import InputError
 from theory.lattice import Location
+from theory.symbols import InPaperAs
 
-ConditionName = Literal["C1", "C2", "C3", "C4", "C5"]
-CONDITIONS: tuple[ConditionName, ...] = ("C1", "C2", "C3", "C4", "C5")
-Invertible = Literal["globally", "locally", "not promised"]
+# The command line offers the names of all conditions that are registered.
+if TYPE_CHECKING:
+    ConditionName = str
+else:
+    ConditionName = Literal[tuple(CONDITIONS)]
+
+Complete = Literal["no", "locally", "globally"]
+PURE: tuple[str, ...] = ("C2", "C3")
+COUNTED: tuple[str, ...] = ("C2", "C3", "C5")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,31 +38,35 @@ class Promise:
 
     Attributes:
         block: B.
-        complete: nothing of z_B is lost.
+        complete: whether nothing of z_B is lost: h has an inverse ("globally"); two nearby values
+            of z_B are told apart, though distant ones may not be ("locally"); or neither ("no").
         pure: nothing but z_B gets in.
-        invertible: whether h has an inverse everywhere or near each point.
         statement: the number of the statement that says so; empty if none does.
         conditions: what that statement assumes.
         location: where the block lies in the ring; the witness of a refusal.
 
     >>> family = CaptionFamily.from_captions([["n", "a"], ["n", "b"]], sizes={"n": 2})
     >>> promise = predict(family).promise(["n"])
-    >>> promise.invertible, promise.conditions
-    ('locally', ('C1', 'C2', 'C3', 'C5'))
+    >>> promise.complete, promise.conditions
+    ('locally', ('C2', 'C3', 'C5'))
     """
 
-    block: Block
-    complete: bool
+    block: Annotated[Block, InPaperAs("B")]
+    complete: Complete
     pure: bool
-    invertible: Invertible
     statement: str
-    conditions: tuple[ConditionName, ...]
+    conditions: tuple[str, ...]
     location: Location
 
     @property
     def identified(self) -> bool:
-        """Complete and pure."""
-        return self.complete and self.pure
+        """Pure, and complete at least locally."""
+        return self.complete != "no" and self.pure
+
+    @property
+    def invertible(self) -> str:
+        """Where h has an inverse: globally, locally, or "not promised"."""
+        return self.complete if self.identified else "not promised"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +85,9 @@ class Explanation:
     frozenset({'a'})
     """
 
-    concept: Concept
-    captions: tuple[int, ...]
-    closure: Block
+    concept: Annotated[Concept, InPaperAs("k")]
+    captions: Annotated[tuple[int, ...], InPaperAs("T_k")]
+    closure: Annotated[Block, InPaperAs(r"\operatorname{cl}(k)")]
     companions: Block
     separators: dict[Concept, int]
 
@@ -94,21 +106,24 @@ class Prediction:
     (('bear',), frozenset({'bear'}))
     """
 
-    family: CaptionFamily
-    dropped: tuple[ConditionName, ...] = ()
+    family: Annotated[CaptionFamily, InPaperAs(r"\mathcal C")]
+    dropped: tuple[str, ...] = ()
 
     @property
-    def conditions(self) -> tuple[ConditionName, ...]:
+    def conditions(self) -> tuple[str, ...]:
         """The conditions assumed."""
         return tuple(name for name in CONDITIONS if name not in self.dropped)
 
+    def _costs(self, what: Cost) -> bool:
+        return any(what in CONDITIONS[name].costs for name in self.dropped)
+
     @property
     def _purity(self) -> bool:
-        return not {"C1", "C2", "C3"} & set(self.dropped)
+        return not self._costs("purity")
 
     @property
     def _budget(self) -> bool:
-        return "C5" not in self.dropped
+        return not self._costs("counts")
 
     @cached_property
     def alone(self) -> tuple[Concept, ...]:
@@ -127,7 +142,7 @@ class Prediction:
     def entangled(self) -> dict[Concept, Block]:
         """The mentioned concepts that may mix with others: k to cl(k) without k.
 
-        Without one of C1-C3 no concept can be kept out of another's coordinates.
+        Without C2 or C3 no concept can be kept out of another's coordinates.
         """
         if not self._purity:
             everything = frozenset(self.family.concepts)
@@ -174,23 +189,23 @@ class Prediction:
         allowed.flags.writeable = False
         return allowed
 
-    def promise(self, block: Iterable[Concept]) -> Promise:
+    def promise(self, block: Iterable[Concept] | Concept) -> Promise:
         """What is promised for one block, and the statement it rests on.
 
         Args:
-            block: names of mentioned concepts, at least one.
+            block: names of mentioned concepts, at least one; or one name.
 
         Raises:
             InputError: an unknown or unmentioned name, or an empty block.
 
         >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
         >>> promise = predict(family).promise(["bear"])
-        >>> promise.identified, promise.statement, promise.invertible
+        >>> promise.identified, promise.statement, promise.complete
         (True, '3.3', 'globally')
-        >>> predict(family).promise(["pen"]).location.reasons
+        >>> predict(family).promise("pen").location.reasons
         {'pen': frozenset({'bear'})}
         """
-        location = self.family.locate(block)
+        location = self.family.locate(self._block(block))
         wanted = location.block
         if not wanted:
             raise InputError(
@@ -199,54 +214,47 @@ class Prediction:
         # C3 alone says that a caption's open coordinates determine what it mentions.
         inside = [caption for caption in self.family.captions if caption <= wanted]
         covered = union(inside)
-        complete_as_union = covered == wanted and "C3" not in self.dropped
-        if not self._purity:
-            return Promise(
-                block=wanted,
-                complete=complete_as_union,
-                pure=False,
-                invertible="not promised",
-                statement="",
-                conditions=(),
-                location=location,
-            )
-        if not location.identified:
-            return Promise(
-                block=wanted,
-                complete=False,
-                pure=False,
-                invertible="not promised",
-                statement="3.5",
-                conditions=("C1", "C2", "C3", "C5"),
-                location=location,
-            )
-        if complete_as_union:
-            return Promise(
-                block=wanted,
-                complete=True,
-                pure=True,
-                invertible="globally",
-                statement="3.1" if wanted in inside else "3.2",
-                conditions=("C1", "C2", "C3"),
-                location=location,
-            )
-        pieces = all(
-            k in covered or (len(self.family.closure(k)) == self._size(k) == 1) for k in wanted
-        )
-        return Promise(
-            block=wanted,
-            complete=self._budget,
-            pure=True,
-            invertible=("globally" if pieces else "locally") if self._budget else "not promised",
-            statement=("3.3" if self._is_intersection(wanted) else "3.4")
-            if self._budget
-            else "3.3",
-            conditions=("C1", "C2", "C3", "C5") if self._budget else ("C1", "C2", "C3"),
-            location=location,
-        )
+        is_union = covered == wanted and not self._costs("completeness")
 
-    def _size(self, concept: Concept) -> int:
-        return self.family.sizes[self.family.space.position(concept)]
+        def answer(
+            complete: Complete, pure: bool, statement: str, conditions: tuple[str, ...]
+        ) -> Promise:
+            return Promise(
+                block=wanted,
+                complete=complete,
+                pure=pure,
+                statement=statement,
+                conditions=conditions,
+                location=location,
+            )
+
+        if not self._purity:
+            return answer("globally" if is_union else "no", False, "", ())
+        if not location.identified:
+            return answer("no", False, "3.5", COUNTED)
+        if is_union:
+            return answer("globally", True, "3.1" if wanted in inside else "3.2", PURE)
+        if not self._budget:
+            return answer("no", True, "3.3", PURE)
+        statement = "3.3" if self._is_intersection(wanted) else "3.4"
+        return answer(self._inverse(wanted, covered), True, statement, COUNTED)
+
+    def _block(self, given: Iterable[Concept] | Concept) -> Iterable[Concept]:
+        """One name stands for the block of that concept."""
+        try:
+            named = isinstance(given, str) or given in self.family.concepts
+        except (TypeError, ValueError):
+            named = False
+        return cast("Iterable[Concept]", [given] if named else given)
+
+    def _inverse(self, block: Block, covered: Block) -> Complete:
+        """3.9: globally if every atom of the block that no caption inside it covers is a line."""
+        lines = all(
+            atom <= covered or self.family.space.size(atom) == 1
+            for atom in self.family.atoms()
+            if atom <= block
+        )
+        return "globally" if lines else "locally"
 
     def _is_intersection(self, block: Block) -> bool:
         above = [caption for caption in self.family.captions if block <= caption]
@@ -335,6 +343,7 @@ class Prediction:
                 {
                     "block": names(promise.block),
                     "statement": promise.statement,
+                    "complete": promise.complete,
                     "invertible": promise.invertible,
                     "conditions": list(promise.conditions),
                 }
@@ -345,6 +354,52 @@ class Prediction:
             if promises is None
             else [names(promise.block) for promise in promises if not promise.identified],
         }
+
+    def latex(self, limit: int = 12) -> str:
+        """Statement 3.4 with the numbers of this family filled in.
+
+        Args:
+            limit: the most closures to write out.
+
+        >>> print(predict([["bear", "pen"], ["bear"]]).latex())
+        \\begin{aligned}
+        &|\\mathcal C| = 2,\\quad K = 2,\\quad d = 2,\\quad d(U) = 2 \\\\
+        &\\text{under C1, C2, C3, C4, C5: } \\hat z_{\\hat A} = h_A(z_A) \\iff \
+\\operatorname{cl}(k) \\subseteq A\\ \\forall k \\in A \\\\
+        &\\operatorname{cl}(\\text{bear}) = \\{\\text{bear}\\} \\\\
+        &\\operatorname{cl}(\\text{pen}) = \\{\\text{bear}, \\text{pen}\\}
+        \\end{aligned}
+        """
+        family = self.family
+
+        def name(concept: Concept) -> str:
+            return rf"\text{{{_escaped(str(concept))}}}"
+
+        lines = [
+            rf"|\mathcal C| = {len(family.captions)},\quad K = {len(family.concepts)},"
+            rf"\quad d = {family.dimension},\quad d(U) = {family.space.size(family.mentioned)}"
+        ]
+        assumed = ", ".join(self.conditions)
+        if not self._purity:
+            lines.append(rf"\text{{under {assumed} alone no block is identified}}")
+        else:
+            closed = (
+                r"\operatorname{cl}(k) \subseteq A\ \forall k \in A"
+                if self._budget
+                else r"A = \textstyle\bigcup \{B \in \mathcal C : B \subseteq A\}"
+            )
+            lines.append(rf"\text{{under {assumed}: }} \hat z_{{\hat A}} = h_A(z_A) \iff {closed}")
+        closures = list(family.ring.closures.items())
+        for concept, closure in closures[:limit]:
+            members = ", ".join(map(name, family.space.ordered(closure)))
+            lines.append(rf"\operatorname{{cl}}({name(concept)}) = \{{{members}\}}")
+        if len(closures) > limit:
+            lines.append(rf"\text{{and {len(closures) - limit} more}}")
+        rows = " \\\\\n".join(f"&{line}" for line in lines)
+        return f"\\begin{{aligned}}\n{rows}\n\\end{{aligned}}"
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex()}\n$$"
 
     def _repr_html_(self) -> str:
         order = self.family.space.ordered
@@ -368,35 +423,49 @@ class Prediction:
         )
 
 
-def predict(family: CaptionFamily, *, without: Iterable[str] = ()) -> Prediction:
-    """Identified blocks = { A non-empty : cl(k) in A for every k in A }, under C1-C3 and C5.
+def _escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return "".join(
+        {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}.get(
+            sign, f"\\{sign}" if sign in "#$%&_{}" else sign
+        )
+        for sign in text
+    )
+
+
+def predict(
+    family: CaptionFamily | Iterable[Iterable[Concept]], *, without: Iterable[str] = ()
+) -> Prediction:
+    """Identified blocks = { A non-empty : cl(k) in A for every k in A }, under C2, C3 and C5.
 
     Args:
-        family: the captions, their concepts and sizes.
-        without: names of conditions not to assume, of C1, C2, C3, C4, C5. Without C5 only captions
-            and their unions are promised; without C1, C2 or C3 nothing is; without C4 alone nothing
-            is lost, because C3 and C5 imply it.
+        family: the captions, their concepts and sizes; or captions alone, a list of lists.
+        without: names of conditions not to assume, such as "C5". Without C5 only captions and their
+            unions are promised; without C2 or C3 nothing is; without C1 or C4 nothing is lost,
+            because C3 implies what is needed of C1, and with C5 all of C4.
 
     Returns:
         The prediction, lazy where it can be large.
 
     Raises:
-        InputError: an unknown condition.
+        InputError: an unknown condition, or captions that are none.
 
-    Source: SmartCLIP, CVPR 2025, Theorem 4.3; that it is exactly these is derived here.
+    Source: after SmartCLIP, CVPR 2025, Theorem 4.3; that it is exactly these is derived here.
 
-    >>> family = CaptionFamily.from_captions([["bear", "pen"], ["bear", "chair"]])
-    >>> predict(family).dependency.tolist()
+    >>> prediction = predict([["bear", "pen"], ["bear", "chair"]])
+    >>> prediction.dependency.tolist()
     [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
-    >>> predict(family, without=["C5"]).alone
+    >>> predict(prediction.family, without=["C5"]).alone
     ()
     """
+    if not isinstance(family, CaptionFamily):
+        family = CaptionFamily.from_captions(family)
     dropped = {str(name) for name in ([without] if isinstance(without, str) else without)}
     for name in dropped:
         if name not in CONDITIONS:
             raise InputError(
                 f"{name!r} is not a condition",
-                rule="the conditions are C1 to C5",
-                fix="use C1, C2, C3, C4 or C5",
+                rule=f"the conditions are {', '.join(CONDITIONS)}",
+                fix="use one of these names",
             )
     return Prediction(family=family, dropped=tuple(name for name in CONDITIONS if name in dropped))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 from scipy.special import expit, logit, logsumexp
 
@@ -111,6 +111,7 @@ class Witness:
         block: the block that the two treat differently.
         coupling: a map of (z, noise) that keeps its law and takes the codes of `other` to those of
             `plain`; None if there is none. It makes losses equal sample by sample.
+        said: the caption of each row where values decide it; None where p(m) alone does.
 
     >>> witness = linked_support()
     >>> witness.breaks, witness.block
@@ -126,6 +127,7 @@ class Witness:
     other: Solution
     block: Block
     coupling: Callable[[Rows], Rows] | None = None
+    said: Callable[[Rows], Int[np.ndarray, " n"]] | None = None
 
     def evaluate(
         self, samples: int = 2000, *, seed: int = 0, tau: float = 2.0, batch: int = 128
@@ -141,7 +143,11 @@ class Witness:
         rng = np.random.default_rng(seed)
         rows = self.draw(rng, samples)
         redrawn = self.draw(rng, samples)
-        caption = rng.choice(len(self.family.captions), size=samples, p=self.family.weights)
+        caption = (
+            rng.choice(len(self.family.captions), size=samples, p=self.family.weights)
+            if self.said is None
+            else self.said(rows)
+        )
         plain = self._measure(self.plain, rows, redrawn, caption, tau, batch)
         if self.coupling is not None:
             rows, redrawn = self.coupling(rows), self.coupling(redrawn)
@@ -217,14 +223,6 @@ def rotation() -> Witness:
     """
     family = CaptionFamily.from_captions([["j", "k"], ["j"]], sizes={"k": 2})
 
-    def turned(rows: Rows, sign: float) -> Rows:
-        angle = sign * np.pi * rows[:, 0]
-        cos, sin = np.cos(angle), np.sin(angle)
-        k = rows[:, 1:]
-        return np.column_stack(
-            [rows[:, 0], cos * k[:, 0] - sin * k[:, 1], sin * k[:, 0] + cos * k[:, 1]]
-        )
-
     return Witness(
         title="k turned by an angle that j sets",
         statement="3.5",
@@ -234,12 +232,84 @@ def rotation() -> Witness:
         plain=_plain(family, frozenset({"k"})),
         other=_mapped(
             family,
-            forward=lambda rows: turned(rows, 1.0),
-            backward=lambda code: turned(code, -1.0),
+            forward=lambda rows: _turned(rows, 1.0),
+            backward=lambda code: _turned(code, -1.0),
             coordinates=(1, 2),
         ),
         block=frozenset({"k"}),
-        coupling=lambda rows: turned(rows, -1.0),
+        coupling=lambda rows: _turned(rows, -1.0),
+    )
+
+
+def reflection(correlation: float = 0.6) -> Witness:
+    """z^_k = E[z_k | z_j] - (z_k - E[z_k | z_j]): d_k = 1, all conditions hold, equal loss.
+
+    For normal latents z_k -> F^-1(1 - F(z_k | z_j) | z_j) is z_k -> 2 r z_j - z_k. It keeps the law
+    of z and is its own inverse, so InfoNCE is the same at every batch size and temperature.
+
+    Args:
+        correlation: r of z_j and z_k, in (-1, 1) and not 0, where the reflection is pure.
+
+    Source: derived here (3.5).
+
+    >>> measured = reflection().evaluate(500)
+    >>> bool(np.isclose(measured.plain.loss, measured.other.loss, rtol=1e-12))
+    True
+    >>> measured.other.leak > 0.5
+    True
+    """
+    family = CaptionFamily.from_captions([["j", "k"], ["j"]])
+
+    def draw(rng: np.random.Generator, n: int) -> Rows:
+        j, e = rng.normal(size=(2, n))
+        return np.column_stack([j, correlation * j + np.sqrt(1 - correlation**2) * e])
+
+    def reflected(rows: Rows) -> Rows:
+        return np.column_stack([rows[:, 0], 2 * correlation * rows[:, 0] - rows[:, 1]])
+
+    return Witness(
+        title="k reflected about what j tells of it",
+        statement="3.5",
+        breaks="",
+        family=family,
+        draw=draw,
+        plain=_plain(family, frozenset({"k"})),
+        other=_mapped(family, forward=reflected, backward=reflected, coordinates=(1,)),
+        block=frozenset({"k"}),
+        coupling=reflected,
+    )
+
+
+def rotation_where_values_choose_captions() -> Witness:
+    """The code of `rotation`, where z_k1 > 0 decides whether l is left out: the losses differ.
+
+    Captions {j, k} if z_k1 > 0, else {j, k, l}. All conditions hold for both codes, but p(m | z) is
+    not invariant under the rotation: a caption of one kind lies on one side of the plain code, and
+    anywhere in the rotated one. So value-dependent captions can break the tie that 3.5 describes.
+    They need not: with {j, k} and {j} no difference is measured.
+
+    Source: derived here (3.5).
+
+    >>> measured = rotation_where_values_choose_captions().evaluate(4000)
+    >>> measured.plain.loss < measured.other.loss
+    True
+    """
+    family = CaptionFamily.from_captions([["j", "k"], ["j", "k", "l"]], sizes={"k": 2})
+    return Witness(
+        title="k turned, where the value of k decides whether l is mentioned",
+        statement="3.5",
+        breaks="",
+        family=family,
+        draw=lambda rng, n: rng.normal(size=(n, 4)),
+        plain=_plain(family, frozenset({"k"})),
+        other=_mapped(
+            family,
+            forward=lambda rows: _turned(rows, 1.0),
+            backward=lambda code: _turned(code, -1.0),
+            coordinates=(1, 2),
+        ),
+        block=frozenset({"k"}),
+        said=lambda rows: np.where(rows[:, 1] > 0, 0, 1),
     )
 
 
@@ -444,6 +514,49 @@ def linked_support() -> Witness:
     )
 
 
+def two_pieces() -> Witness:
+    """Z_n = (0, 1) u (2, 3), z^ = (n mod 2, a + 5 [n > 1.5], b + 5 [n > 1.5]).
+
+    Captions {n, a} and {n, b}. The code is continuous on Z, aligned, lossless and sparsest, and the
+    support is a product of open sets; but Z_n is not connected, and the common coordinate forgets
+    in which piece n lies.
+
+    Source: derived here (C2).
+
+    >>> measured = two_pieces().evaluate(500)
+    >>> measured.other.completeness < 0.8, measured.other.used_coordinates
+    (True, 3)
+    """
+    family = CaptionFamily.from_captions([["n", "a"], ["n", "b"]], concepts=["n", "a", "b"])
+
+    def coded(rows: Rows) -> Rows:
+        upper = (rows[:, :1] > 1.5).astype(float)
+        return np.hstack([rows[:, :1] - 2 * upper, rows[:, 1:] + 5 * upper])
+
+    def decode(code: Rows, caption: int) -> Rows:
+        upper = (code[:, 1 + caption] > 2.5).astype(float)
+        return np.column_stack([code[:, 0] + 2 * upper, code[:, 1 + caption] - 5 * upper])
+
+    return Witness(
+        title="a concept whose values form two pieces",
+        statement="3.3",
+        breaks="C2",
+        family=family,
+        draw=lambda rng, n: np.column_stack(
+            [rng.uniform(0, 1, n) + 2 * rng.integers(0, 2, n), *rng.uniform(0, 1, (2, n))]
+        ),
+        plain=_plain(family, frozenset({"n"})),
+        other=Solution(
+            image=coded,
+            text=lambda rows, caption: coded(rows),
+            masks=lambda rows, caption: np.tile(family.dimension_masks[caption], (len(rows), 1)),
+            decode=decode,
+            coordinates=(0,),
+        ),
+        block=frozenset({"n"}),
+    )
+
+
 def missing_inverse() -> Witness:
     """z^ = (exp(n) as a complex number, s(a) + Im n / 2 pi, s(b) + Im n / 2 pi), s logistic.
 
@@ -507,11 +620,14 @@ def missing_inverse() -> Witness:
 
 WITNESSES: tuple[Callable[[], Witness], ...] = (
     rotation,
+    rotation_where_values_choose_captions,
+    reflection,
     shear,
     duplicated_code,
     value_dependent_mask,
     shared_noise,
     linked_support,
+    two_pieces,
     missing_inverse,
 )
 
@@ -551,6 +667,16 @@ def wrong_concept(noise: float = 0.1, samples: int = 20_000, seed: int = 0) -> S
     k = j + noise * e
     r2 = float(np.corrcoef(j, k)[0, 1] ** 2)
     return Scores(completeness=r2, purity=r2, floor=r2)
+
+
+def _turned(rows: Rows, sign: float) -> Rows:
+    """Columns 1 and 2, which are k, turned by pi times column 0, which is j."""
+    angle = sign * np.pi * rows[:, 0]
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = rows.copy()
+    turned[:, 1] = cos * rows[:, 1] - sin * rows[:, 2]
+    turned[:, 2] = sin * rows[:, 1] + cos * rows[:, 2]
+    return turned
 
 
 def _plain(family: CaptionFamily, block: Block) -> Solution:

@@ -30,7 +30,7 @@ class Sampled(Protocol):
 
 
 @runtime_checkable
-class World(Protocol):
+class CheckableWorld(Protocol):
     """A law of (z, m, e_I, e_T) that can be sampled, and the two generators as functions."""
 
     @property
@@ -134,7 +134,7 @@ class Observations:
         )
 
     @classmethod
-    def from_world(cls, world: World, samples: int, *, seed: int) -> "Observations":
+    def from_world(cls, world: CheckableWorld, samples: int, *, seed: int) -> "Observations":
         """Rows sampled from a world."""
         batch = world.sample(samples, seed=seed)
         return cls.of(

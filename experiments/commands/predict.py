@@ -216,7 +216,7 @@ def tell(
             verdict = Text("alone", style="green")
         elif concept in prediction.incomplete:
             verdict = Text("pure, maybe incomplete", style="yellow")
-        elif set(prediction.dropped) & {"C1", "C2", "C3"}:
+        elif set(prediction.dropped) & {"C2", "C3"}:
             verdict = Text("nothing promised", style="red")
         else:
             others = words(family, prediction.entangled[concept])
@@ -243,7 +243,7 @@ def tell(
         console.print(f"  Nothing is missing: {asked} is identified alone already.")
         return
     console.print(
-        f"  For {asked} to be identified alone (under C1-C3 and C5), add "
+        f"  For {asked} to be identified alone (under C2, C3 and C5), add "
         f"{len(addition)} caption{'s' if len(addition) > 1 else ''}:"
     )
     for caption in addition:

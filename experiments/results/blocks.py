@@ -25,13 +25,14 @@ from experiments.report import Picture, Section
 from experiments.run import Trained
 from experiments.run_folder import RunFolder
 from simulators import VectorWorld
+from simulators.latents import Gaussian
 from simulators.world import Batch
 from smartclip.evaluate.code import Code, encode
 from smartclip.model import SmartCLIP
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS
 from smartclip.train.phases import held_from
-from theory import CaptionFamily, Concept, Prediction, predict
+from theory import CaptionFamily, Concept, InputError, Prediction, predict
 from theory.recovery import (
     Recovery,
     beside_known,
@@ -299,10 +300,9 @@ class HeldOut:
 
         Returns:
             A concept of the block and the companion outside that the twin mixes it with. None for
-            any other block; also for dependent concepts and those of one dimension: rotating them
-            would change the law of the latents, which a trained objective may notice.
+            any other block, and for concepts without a twin that keeps the law of the latents.
         """
-        if self.dependence or row.verdict is not Verdict.SURPRISE:
+        if row.verdict is not Verdict.SURPRISE:
             return None
         pairs = (
             (concept, companion)
@@ -313,9 +313,13 @@ class HeldOut:
 
     def _is_mixed_by_twin(self, row: BlockScore, concept: Concept, companion: Concept) -> bool:
         family = self.world.family
-        if len(family.space.columns([concept])) < 2:
+        law = Gaussian(family.dimension, dependence=self.dependence)
+        try:
+            z = twin_latents(
+                self.batch.latents, family, concept, companion, covariance=law.covariance
+            )
+        except InputError:
             return False
-        z = twin_latents(self.batch.latents, family, concept, companion)
         code = self.encode_image(self.world.render(z, self.batch.image_noise)).detach()
         twin = block_recovery(
             self.batch.latents, code, family=family, masks=self.code.caption_masks

@@ -1,10 +1,12 @@
 """The checks of C1 to C5: they refute with a witness that can be verified, and do not cry wolf."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sympy as sp
 
-from theory import CaptionFamily, InputError
+from theory import CaptionFamily, InputError, conditions
 from theory.conditions import (
     CONDITIONS,
     Collision,
@@ -19,7 +21,6 @@ from theory.conditions import (
     check_support,
 )
 from theory.exhaustive import solutions
-from theory.prediction import CONDITIONS as NAMES
 from theory.symbolic import SymbolicGenerator
 from theory.world import Observations
 
@@ -167,6 +168,38 @@ def test_discrete_latents_have_no_open_support():
     assert verdict.reason == "z of b [0] other than 2 never occurs"
 
 
+def test_a_concept_in_two_pieces_is_not_connected():
+    """Z_a = (0, 1) u (2, 3) is open, and every combination occurs: only the gap tells."""
+    z = rng().uniform(0, 1, size=(5000, 2))
+    z[:, 0] += 2 * rng().integers(0, 2, 5000)
+    verdict = check_support(Observations.of(FAMILY, z=z, caption=rng().integers(0, 2, 5000)))
+    assert isinstance(verdict.witness, NeverSeen)
+    assert verdict.witness.what.startswith("z of a [0] between")
+    assert verdict.witness.point is not None
+    assert 0.99 < verdict.witness.point[0] < 2.01
+
+
+def test_a_world_that_fills_the_gap_is_believed():
+    """Two narrow modes far apart, with full support: the world knows that nothing is missing."""
+    z = rng().normal(size=(5000, 2)) * 0.1
+    z[:, 0] += 20 * rng().integers(0, 2, 5000) - 10
+    seen = Observations.of(FAMILY, z=z, caption=rng().integers(0, 2, 5000))
+    known = check_support(seen, supported=lambda points: np.ones(len(points), dtype=bool))
+    assert known.answer == "cannot tell"
+    unknown = check_support(seen)
+    assert unknown.answer == "fails"
+    assert "or a density rises more than 20-fold" in unknown.reason
+
+
+@pytest.mark.parametrize("law", ["normal", "standard_cauchy", "lognormal", "uniform"])
+def test_tails_and_thin_samples_are_no_gap(law: str):
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        z = getattr(generator, law)(size=(3000, 2))
+        seen = Observations.of(FAMILY, z=z, caption=generator.integers(0, 2, 3000))
+        assert check_support(seen).answer == "cannot tell"
+
+
 def test_shared_noise_is_named():
     z, noise = rng().normal(size=(5000, 2)), np.random.default_rng(1).normal(size=(5000, 1))
     seen = Observations.of(
@@ -267,8 +300,10 @@ def test_bad_samples_are_refused_by_name():
         check_invertible(smooth, np.zeros((1, 3)))
 
 
-def test_the_names_are_those_of_predict():
-    assert tuple(CONDITIONS) == NAMES
+def test_each_file_of_a_condition_registers_it():
+    """A new condition is a new file: its name in the file's name, itself in the list."""
+    files = sorted(path.stem for path in Path(conditions.__file__).parent.glob("c[0-9]*.py"))
+    assert [name.split("_")[0].upper() for name in files] == list(CONDITIONS)
 
 
 class OneSign:

@@ -50,7 +50,55 @@ def test_a_companion_is_in_every_caption_of_the_concept(concept: str, companion:
         twin_latents(latents(), FAMILY, concept, companion)
 
 
-def test_one_dimension_cannot_turn():
+def test_one_independent_dimension_has_no_impure_twin():
     family = CaptionFamily.from_captions([("a", "b"), ("a", "c")])
-    with pytest.raises(InputError, match="one dimension"):
+    with pytest.raises(InputError, match="of one dimension is independent"):
         twin_latents(torch.zeros(1, 3), family, "b", "a")
+
+
+def dependent(sizes: dict[str, int], seed: int = 0) -> tuple[CaptionFamily, torch.Tensor]:
+    """Captions {a, b} and {a}, and a covariance without any zeros."""
+    family = CaptionFamily.from_captions([("a", "b"), ("a",)], sizes=sizes)
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(family.dimension, family.dimension + 2, generator=generator).double()
+    return family, root @ root.T
+
+
+@pytest.mark.parametrize("sizes", [{"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 3}])
+def test_the_law_of_dependent_latents_stays_exactly(sizes: dict[str, int]):
+    """p(T(z)) |det T'(z)| = p(z) at every point, for a reflection and for a rotation."""
+    family, covariance = dependent(sizes)
+    precision = torch.linalg.inv(covariance)
+    z = torch.randn(20, family.dimension, generator=torch.Generator().manual_seed(1)).double()
+    moved = twin_latents(z, family, "b", "a", covariance=covariance)
+    assert not torch.allclose(moved, z)
+    for before, after in zip(z, moved, strict=True):
+        assert (after @ precision @ after).item() == pytest.approx(
+            (before @ precision @ before).item()
+        )
+        slope = torch.func.jacrev(
+            lambda r: twin_latents(r[None], family, "b", "a", covariance=covariance)[0]
+        )(before)
+        assert abs(torch.linalg.det(slope).item()) == pytest.approx(1)
+        own, other = family.space.columns(["b"]), family.space.columns(["a"])
+        assert slope[own][:, other].abs().max() > 1e-3
+
+
+def test_a_reflected_dependent_concept_has_equal_losses_and_depends_on_its_companion():
+    """Gaussian, rho = 0.6: InfoNCE on T(z) and on z agree, and T(z)_b = 1.2 z_a - z_b."""
+    family = CaptionFamily.from_captions([("a", "b"), ("a",)])
+    covariance = torch.tensor([[1.0, 0.6], [0.6, 1.0]], dtype=torch.float64)
+    z = torch.randn(4096, 2, generator=torch.Generator().manual_seed(0)).double()
+    z = z @ torch.linalg.cholesky(covariance).T
+    moved = twin_latents(z, family, "b", "a", covariance=covariance)
+    assert torch.allclose(moved[:, 1], 1.2 * z[:, 0] - z[:, 1])
+    # Twice the twin is the latents: what the one code sees on z the other sees on T(z).
+    back = twin_latents(moved, family, "b", "a", covariance=covariance)
+    assert torch.allclose(back, z, atol=1e-12)
+
+
+def test_what_depends_on_concepts_outside_its_closure_has_no_twin():
+    """One common factor: z_b tells of z_c, which captions with b do not mention."""
+    covariance = 0.4 * torch.eye(5, dtype=torch.float64) + 0.6
+    with pytest.raises(InputError, match="outside its closure"):
+        twin_latents(latents(), FAMILY, "b", "a", covariance=covariance)

@@ -5,7 +5,7 @@ import pytest
 import sympy as sp
 
 from theory import InputError
-from theory.conditions import Collision
+from theory.conditions import Collision, NotSmooth
 from theory.symbolic import SymbolicGenerator
 
 x, y, z = sp.symbols("x y z", real=True)
@@ -70,9 +70,10 @@ def test_jacobian_and_determinant_agree_with_differences():
         ((-1, 0), x, "negative"),
         ((-sp.oo, 0), x, "negative"),
         ((0, sp.oo), x, "positive"),
-        ((-1, 1), x, "unknown"),
+        ((-1, 1), x, "changes"),
+        ((-1, 1), x**2, "unknown"),
         ((0, 1), x - x**2 + sp.Rational(1, 100), "positive"),
-        ((0, 3), sp.sin(x) - sp.Rational(1, 10), "unknown"),
+        ((0, 3), sp.sin(x) - sp.Rational(1, 10), "changes"),
         ((-sp.oo, sp.oo), 2 + sp.sin(x), "positive"),
     ],
 )
@@ -96,3 +97,40 @@ def test_foreign_symbols_and_bad_domains_are_refused():
         SymbolicGenerator.of([x, y], [x + y])
     with pytest.raises(InputError, match="x lies between 1 and 0"):
         SymbolicGenerator.of([x], [x], {x: (1, 0)})
+
+
+def test_functions_without_a_formula_are_refused():
+    with pytest.raises(InputError, match="without a formula"):
+        SymbolicGenerator.of([x], [sp.Function("f")(x)])
+
+
+@pytest.mark.parametrize(
+    ("expression", "bounds", "what", "at"),
+    [
+        (sp.tan(x), (1, 2), "undefined", np.pi / 2),
+        (1 / (x - 1), (0, 3), "undefined", 1.0),
+        (x + sp.floor(x), (sp.Rational(1, 2), sp.Rational(3, 2)), "jump", 1.0),
+        (x + sp.Abs(x - 1) / 2, (0, 3), "kink", 1.0),
+        (sp.Piecewise((x, x < 0), (5, sp.Eq(x, 0)), (x, True)), (-1, 1), "jump", 0.0),
+    ],
+)
+def test_where_smoothness_fails_is_named(expression: sp.Expr, bounds: tuple, what: str, at: float):
+    witness = SymbolicGenerator.of([x], [expression], {x: bounds}).check().witness
+    assert isinstance(witness, NotSmooth)
+    assert witness.what == what
+    assert witness.point == pytest.approx(at)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [1 / (1 + e(-x)), sp.atan(x), sp.tanh(x), sp.erf(x)],
+)
+def test_saturation_is_no_collision(expression: sp.Expr):
+    """Images that agree in double precision and not in 40 digits."""
+    assert SymbolicGenerator.of([x], [expression], {x: (-200, 200)}).check().answer == "holds"
+
+
+def test_a_generator_that_cannot_be_evaluated_is_left_open():
+    verdict = SymbolicGenerator.of([x], [sp.polylog(2, x)], {x: (0, 1)}).check()
+    assert verdict.answer == "cannot tell"
+    assert "polylog" in verdict.reason
