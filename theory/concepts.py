@@ -148,6 +148,7 @@ class ConceptSpace:
     sizes: tuple[int, ...]
     _position: dict[Concept, int] = field(init=False, repr=False, compare=False)
     _start: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _labels: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.concepts) != len(self.sizes):
@@ -172,6 +173,9 @@ class ConceptSpace:
                     fix="give a size of 1 or more",
                 )
         starts = np.cumsum([0, *self.sizes])[:-1]
+        plain = Counter(map(str, self.concepts))
+        labels = (str(k) if plain[str(k)] == 1 else repr(k) for k in self.concepts)
+        object.__setattr__(self, "_labels", tuple(labels))
         object.__setattr__(self, "_position", position)
         object.__setattr__(self, "_start", tuple(int(start) for start in starts))
 
@@ -244,12 +248,11 @@ class ConceptSpace:
         >>> ConceptSpace.of([1, "1", "pen"]).labels
         ('1', "'1'", 'pen')
         """
-        plain = Counter(str(name) for name in self.concepts)
-        return tuple(str(name) if plain[str(name)] == 1 else repr(name) for name in self.concepts)
+        return self._labels
 
     def label(self, concept: Concept) -> str:
         """The name as text, unlike that of any other concept."""
-        return self.labels[self.position(concept)]
+        return self._labels[self.position(concept)]
 
     def named(self, text: str) -> Concept:
         """The concept that a text names: itself, or the one that is labelled so.

@@ -9,8 +9,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.commands.caption_text import parse_captions, parse_sizes
 from experiments.commands.command import Command
-from experiments.commands.predict import EXAMPLE, parse_captions, parse_sizes
+from experiments.commands.predict import EXAMPLE
 from theory.errors import InputError
 
 if TYPE_CHECKING:

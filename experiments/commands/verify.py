@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from experiments.commands.caption_text import parse_captions, parse_sizes
 from experiments.commands.command import Command
-from experiments.commands.predict import parse_captions, parse_sizes
 
 if TYPE_CHECKING:
     from experiments.recipes.vectors import VectorRecipe
