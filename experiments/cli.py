@@ -7,51 +7,62 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import subcommand
 
-from experiments.commands.bench import Bench
 from experiments.commands.command import Command
-from experiments.commands.data import DataAudit, DataEmoji, DataExport, DataPrepare, DataScenes
-from experiments.commands.demo import Demo
 from experiments.commands.predict import Predict
-from experiments.commands.train import (
-    TrainDigits,
-    TrainEmoji,
-    TrainPairs,
-    TrainScenes,
-    TrainVectors,
-)
-from experiments.commands.verify import Verify
-from experiments.run_folder import write_json
 from theory.errors import InputError
 
-Data = Annotated[
-    Annotated[DataEmoji, subcommand("emoji")]
-    | Annotated[DataAudit, subcommand("audit")]
-    | Annotated[DataPrepare, subcommand("prepare")]
-    | Annotated[DataScenes, subcommand("scenes")]
-    | Annotated[DataExport, subcommand("export")],
-    subcommand("data", description="Fetch real data, make simulated data, say what is in them."),
-]
-Train = Annotated[
-    Annotated[TrainVectors, subcommand("vectors")]
-    | Annotated[TrainDigits, subcommand("digits")]
-    | Annotated[TrainEmoji, subcommand("emoji")]
-    | Annotated[TrainScenes, subcommand("scenes")]
-    | Annotated[TrainPairs, subcommand("pairs")],
-    subcommand("train", description="Train SmartCLIP and write a report."),
-]
-App = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Predict, subcommand("predict")]
-    | Annotated[Verify, subcommand("verify")]
-    | Train
-    | Data
-    | Annotated[Bench, subcommand("bench")]
-)
+
+def every_command() -> Any:
+    """All commands as one type, for tyro; imported only when one of them may be wanted."""
+    from experiments.commands.bench import Bench
+    from experiments.commands.data import (
+        DataAudit,
+        DataEmoji,
+        DataExport,
+        DataPrepare,
+        DataScenes,
+    )
+    from experiments.commands.demo import Demo
+    from experiments.commands.train import (
+        TrainDigits,
+        TrainEmoji,
+        TrainPairs,
+        TrainScenes,
+        TrainVectors,
+    )
+    from experiments.commands.verify import Verify
+
+    data = Annotated[
+        Annotated[DataEmoji, subcommand("emoji")]
+        | Annotated[DataAudit, subcommand("audit")]
+        | Annotated[DataPrepare, subcommand("prepare")]
+        | Annotated[DataScenes, subcommand("scenes")]
+        | Annotated[DataExport, subcommand("export")],
+        subcommand(
+            "data", description="Fetch real data, make simulated data, say what is in them."
+        ),
+    ]
+    train = Annotated[
+        Annotated[TrainVectors, subcommand("vectors")]
+        | Annotated[TrainDigits, subcommand("digits")]
+        | Annotated[TrainEmoji, subcommand("emoji")]
+        | Annotated[TrainScenes, subcommand("scenes")]
+        | Annotated[TrainPairs, subcommand("pairs")],
+        subcommand("train", description="Train SmartCLIP and write a report."),
+    ]
+    return (
+        Annotated[Demo, subcommand("demo")]
+        | Annotated[Predict, subcommand("predict")]
+        | Annotated[Verify, subcommand("verify")]
+        | train
+        | data
+        | Annotated[Bench, subcommand("bench")]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.refuse_company()
         result = command.run()
         if command.json is not None and result:  # of several processes only the first answers
+            from experiments.run_folder import write_json
+
             write_json(command.json, result)
     except InputError as error:
         print(f"smartclip: {error}", file=sys.stderr)
@@ -74,11 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> Command:
     """The command that the arguments describe."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     told = io.StringIO()
     try:
         with redirect_stderr(told):
+            if given[:1] == ["predict"]:
+                # The theory alone answers: the other commands bring torch, which takes seconds.
+                return tyro.cli(Predict, args=given[1:], prog="smartclip predict")
             return tyro.cli(
-                App,
+                every_command(),
                 args=arguments,
                 prog="smartclip",
                 description="Say which concept blocks captions identify, train SmartCLIP, and show "

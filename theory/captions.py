@@ -5,6 +5,7 @@ Paper: SmartCLIP, CVPR 2025, section 4: z_T = z_I * m with a binary mask m drawn
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportMissingTypeArgument=false, reportUnknownParameterType=false
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -78,7 +79,7 @@ class CaptionFamily:
 
     def __init__(
         self,
-        captions: Iterable[Iterable[Concept]],
+        captions: Iterable[Iterable[Concept]] | Table | nx.Graph | sparse.sparray | sparse.spmatrix,
         *,
         sizes: Sizes | None = None,
         weights: Sequence[SupportsFloat] | None = None,
@@ -86,7 +87,7 @@ class CaptionFamily:
     ) -> None:
         made = _from_table_or_graph(captions, sizes, weights, concepts)
         if made is None:
-            made = _merged(captions, sizes, weights, concepts)
+            made = _merged(cast("Iterable[Iterable[Concept]]", captions), sizes, weights, concepts)
         self.space, self.captions, self.weights = made
 
     @classmethod
@@ -179,7 +180,7 @@ class CaptionFamily:
     @classmethod
     def from_graph(
         cls,
-        graph: "nx.Graph[Concept]",
+        graph: nx.Graph,
         *,
         captions: Iterable[Concept] | None = None,
         sizes: Sizes | None = None,

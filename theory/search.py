@@ -96,7 +96,7 @@ def windows_beat_prefixes(family: CaptionFamily) -> bool:
     Each caption, its concepts in the order of the family, is replaced by its beginnings (all
     prefixes) or by its windows (all pairs of neighbours, itself where it is shorter).
 
-    >>> windows_beat_prefixes(CaptionFamily([[0, 1, 2]]))
+    >>> windows_beat_prefixes(CaptionFamily([[0, 1, 2, 3]]))
     True
     """
     sentences = [family.space.ordered(caption) for caption in family]

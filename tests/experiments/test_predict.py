@@ -1,12 +1,14 @@
 """`smartclip predict`: what it prints, what it returns, what it refuses."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import tyro
 
-from experiments.commands.predict import Predict, parse_captions, parse_sizes
+from experiments.commands.predict import Predict
 from theory import InputError
 
 
@@ -124,6 +126,11 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, named: str):
         Predict(file=path).run()
 
 
-def test_parsing():
-    assert parse_captions(" a, b ;c;") == [["a", "b"], ["c"]]
-    assert parse_sizes("a=2, b=3") == {"a": 2, "b": 3}
+def test_a_prediction_needs_no_torch(tmp_path: Path):
+    """Torch takes seconds to import, and the theory does without."""
+    program = (
+        "import sys; from experiments.cli import main;"
+        f"main(['predict', '--json', {str(tmp_path / 'answer.json')!r}]);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

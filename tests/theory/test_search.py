@@ -64,10 +64,11 @@ def test_the_smallest_family_with_a_property():
 
 
 def test_where_windows_beat_prefixes():
-    found = smallest_with(windows_beat_prefixes, range(3))
+    """Windows {0,2}, {0,1}, {1,2} identify each of three concepts, prefixes the first alone."""
+    found = smallest_with(windows_beat_prefixes, range(4))
     assert found is not None
-    assert len(found) == 1
-    assert len(found.concepts) == 3
+    assert set(found) == {frozenset({0, 2}), frozenset({0, 1, 2})}
+    assert smallest_with(windows_beat_prefixes, range(2)) is None
 
 
 def test_too_large_a_search_is_refused():
