@@ -4,7 +4,8 @@ Paper: SmartCLIP, CVPR 2025, section 4 (z_I is split into concepts; a mask m pic
 """
 
 import operator
-from collections.abc import Hashable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import SupportsIndex
 
@@ -15,6 +16,9 @@ from theory.errors import InputError
 
 Concept = Hashable
 """The name of one concept: any hashable value."""
+
+Sizes = Mapping[Concept, SupportsIndex] | Sequence[SupportsIndex]
+"""d_k by name, or one number a concept in the order of the concepts."""
 
 Block = frozenset[Hashable]
 """The set of concepts that a mask m opens: B(m) = {k : m_k = 1}."""
@@ -33,7 +37,7 @@ def in_order(concepts: Iterable[Concept], *, where: str) -> list[Concept]:
 
     Source: names for the concepts of SmartCLIP, CVPR 2025, section 4.
 
-    >>> in_order({"pen", "bear"}, where="caption 0")
+    >>> in_order({"pen", "bear"}, where="caption 1")
     ['bear', 'pen']
     """
     rule = "a block is a collection of concept names"
@@ -51,12 +55,46 @@ def in_order(concepts: Iterable[Concept], *, where: str) -> list[Concept]:
     return names
 
 
+def distinct(
+    concepts: Iterable[Concept], names: dict[Concept, Concept] | None = None
+) -> dict[Concept, Concept]:
+    """`names` with the given names added, each under itself, in order of their first mention.
+
+    Raises:
+        InputError: two names that are equal to Python and yet of different kinds, such as 1 and
+            True or 1 and 1.0: no set can hold both.
+
+    Source: names for the concepts of SmartCLIP, CVPR 2025, section 4.
+
+    >>> list(distinct(["1", 1, "1"]))
+    ['1', 1]
+    """
+    known = {} if names is None else names
+    for name in concepts:
+        first = known.setdefault(name, name)
+        if first is not name and _kind(first) != _kind(name):
+            raise InputError(
+                f"two concepts are named {first!r} and {name!r}",
+                rule="Python takes them for one name",
+                fix=f"write one of them as text, {str(name)!r}",
+            )
+    return known
+
+
+def _kind(name: Concept) -> str:
+    if isinstance(name, bool | np.bool_):
+        return "truth"
+    if isinstance(name, SupportsIndex):
+        return "whole number"
+    return "text" if isinstance(name, str) else type(name).__name__
+
+
 def as_block(concepts: Iterable[Concept], *, where: str) -> Block:
     """The set of the given names, checked as `in_order` does.
 
     Source: B(m) of SmartCLIP, CVPR 2025, section 4.
 
-    >>> as_block(["pen"], where="caption 0")
+    >>> as_block(["pen"], where="caption 1")
     frozenset({'pen'})
     """
     if isinstance(concepts, frozenset):
@@ -110,6 +148,7 @@ class ConceptSpace:
     sizes: tuple[int, ...]
     _position: dict[Concept, int] = field(init=False, repr=False, compare=False)
     _start: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _labels: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.concepts) != len(self.sizes):
@@ -134,22 +173,33 @@ class ConceptSpace:
                     fix="give a size of 1 or more",
                 )
         starts = np.cumsum([0, *self.sizes])[:-1]
+        plain = Counter(map(str, self.concepts))
+        labels = (str(k) if plain[str(k)] == 1 else repr(k) for k in self.concepts)
+        object.__setattr__(self, "_labels", tuple(labels))
         object.__setattr__(self, "_position", position)
         object.__setattr__(self, "_start", tuple(int(start) for start in starts))
 
     @classmethod
-    def of(
-        cls, concepts: Iterable[Concept], sizes: Mapping[Concept, SupportsIndex] | None = None
-    ) -> "ConceptSpace":
-        """Concepts in the order given; d_k = `sizes[k]`, 1 where it is silent.
+    def of(cls, concepts: Iterable[Concept], sizes: Sizes | None = None) -> "ConceptSpace":
+        """Concepts in the order given; d_k = `sizes[k]`, 1 where a mapping is silent.
 
         Raises:
             InputError: `sizes` names an unknown concept or holds something that is no whole number.
 
         >>> ConceptSpace.of(["bear", "pen"], {"bear": 2}).sizes
         (2, 1)
+        >>> ConceptSpace.of(["bear", "pen"], [2, 1]).sizes
+        (2, 1)
         """
         names = tuple(concepts)
+        if sizes is not None and not isinstance(sizes, Mapping):
+            if isinstance(sizes, str | bytes) or len(sizes) != len(names):
+                raise InputError(
+                    f"sizes is {sizes!r}",
+                    rule=f"a list of sizes has one number for each of the {len(names)} concepts",
+                    fix=f"give {len(names)} numbers, or sizes by name",
+                )
+            sizes = dict(zip(names, sizes, strict=True))
         given = dict(sizes or {})
         for concept, size in given.items():
             if concept not in names:
@@ -190,6 +240,34 @@ class ConceptSpace:
                 rule="blocks hold known concepts",
                 fix=f"use one of {_some(self.concepts)}",
             ) from error
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each name as text, no two alike: `str`, and `repr` where that is not enough.
+
+        >>> ConceptSpace.of([1, "1", "pen"]).labels
+        ('1', "'1'", 'pen')
+        """
+        return self._labels
+
+    def label(self, concept: Concept) -> str:
+        """The name as text, unlike that of any other concept."""
+        return self._labels[self.position(concept)]
+
+    def named(self, text: str) -> Concept:
+        """The concept that a text names: itself, or the one that is labelled so.
+
+        Raises:
+            InputError: there is none.
+
+        >>> ConceptSpace.of([1, 2]).named("2")
+        2
+        """
+        if text in self._position:
+            return text
+        if text in self.labels:
+            return self.concepts[self.labels.index(text)]
+        return self.concepts[self.position(text)]
 
     def ordered(self, block: Iterable[Concept]) -> tuple[Concept, ...]:
         """The concepts of a block in the order of `concepts`."""

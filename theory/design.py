@@ -3,32 +3,52 @@
 The fewest captions are the least n with C(n, floor(n/2)) >= K (Sperner). With at most L concepts a
 caption, n >= ceil(2K/L), attained when ceil(2K/L) >= L + 1. Derived here from completely separating
 systems: Dickson 1969, Spencer 1970; the volume bound is that of the flat antichain theorem
-(Kisvoelcsey 2006) with Kruskal-Katona shadows. Adding to given captions is a covering problem.
+(Kisvoelcsey 2006) with Kruskal-Katona shadows. Any other order of accompaniment asks for its
+2-dimension (Trotter 1975), and adding to given captions for a cover: both are searched in time.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, count
 from math import comb
-from typing import SupportsIndex
+from typing import NamedTuple
 
+import networkx as nx
 import numpy as np
+from jaxtyping import Bool
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from theory.caption_sets import Wanted
 from theory.captions import CaptionFamily
-from theory.concepts import Block, Concept, in_order
+from theory.concepts import Block, Concept, ConceptSpace, Sizes, in_order, intersection
 from theory.errors import InputError
 from theory.prediction import predict
 
-# Captions times pairs: beyond, one linear relaxation alone takes longer than people wait.
-LARGEST_PROGRAMME = 3000
+SECONDS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+class Progress(NamedTuple):
+    """How far a search for fewer captions is.
+
+    Attributes:
+        lower_bound: no smaller number does it.
+        best: captions of the best answer so far.
+        seconds: since the search began.
+    """
+
+    lower_bound: int
+    best: int
+    seconds: float
+
+
+Watch = Callable[[Progress], None]
+
+
 class Design(CaptionFamily):
     """A caption family made to identify every concept alone, with a bound on how small it can be.
 
@@ -40,8 +60,10 @@ class Design(CaptionFamily):
     'Sperner: 3 captions tell at most 3 concepts apart, not 4'
     """
 
-    lower_bound: int
-    reason: str
+    def __init__(self, family: CaptionFamily, *, lower_bound: int, reason: str) -> None:
+        super().__init__(family)
+        self.lower_bound = lower_bound
+        self.reason = reason
 
     @property
     def optimal(self) -> bool:
@@ -127,32 +149,70 @@ def fewest_captions(concepts: int, max_length: int | None = None) -> tuple[int, 
     return n, reason
 
 
+def fewest_different(number: int, max_length: int) -> int:
+    """The least n with `number` different non-empty subsets of n captions, none longer than L.
+
+    Without a limit 2^n - 1 >= number. With one, the smallest subsets mention least: n of size 1,
+    C(n, 2) of size 2, and so on, at most n L mentions in all.
+
+    Args:
+        number: of sets.
+        max_length: L, the most concepts in one caption.
+
+    Source: derived here.
+
+    >>> fewest_different(39, max_length=39), fewest_different(6, max_length=2)
+    (6, 4)
+    """
+    for n in count(1):
+        left, mentions = number, 0
+        for size in range(1, n + 1):
+            taken = min(left, comb(n, size))
+            left, mentions = left - taken, mentions + size * taken
+        if not left and mentions <= n * max_length:
+            return n
+    raise AssertionError
+
+
 def smallest_family(
     concepts: Iterable[Concept],
     *,
+    order: Mapping[Concept, Iterable[Concept]] | None = None,
     max_length: int | None = None,
-    sizes: Mapping[Concept, SupportsIndex] | None = None,
+    sizes: Sizes | None = None,
+    seconds: float = SECONDS,
+    watch: Watch | None = None,
 ) -> Design:
-    """The fewest captions that identify every concept alone: an antichain of sets T_k.
+    """The fewest captions with cl(k) = {k} for all k, or with the closures of a given order.
 
-    The captions are of equal length up to one concept. The answer carries its lower bound; it is
-    met without `max_length` and, with it, whenever ceil(2K/L) >= L + 1.
+    Without an order the sets T_k are an antichain; the captions are of equal length up to one
+    concept, and the lower bound is met without `max_length` and, with it, whenever
+    ceil(2K/L) >= L + 1. With an order, T_k lies within T_j exactly where j is in cl(k): the least
+    number is the 2-dimension of the order, searched for between a bound by counting and the
+    distinct closures, which always do it.
 
     Args:
         concepts: K names.
+        order: concept -> the concepts that are to accompany it; what accompanies those comes along.
         max_length: L, the most concepts in one caption.
         sizes: d_k, 1 where silent.
+        seconds: for the search under an order; 0 for the quick answer.
+        watch: told now and then how far the search is.
 
     Raises:
-        InputError: no concept, a repeated one, or a limit below 1.
+        InputError: no concept, a repeated one, a limit below 1 or below a closure, or an order
+            between unknown concepts.
 
-    Source: derived here (3.7); Sperner 1928.
+    Source: derived here (3.7); Sperner 1928; the 2-dimension: Trotter 1975.
 
     >>> family = smallest_family(range(6))
     >>> len(family.captions), family.optimal, predict(family).alone
     (4, True, (0, 1, 2, 3, 4, 5))
     >>> [sorted(caption) for caption in smallest_family(["a", "b", "c"], max_length=2).captions]
     [['a'], ['b'], ['c']]
+    >>> chosen = smallest_family(["bear", "pen", "chair"], order={"pen": ["bear"]})
+    >>> [sorted(caption) for caption in chosen.captions], chosen.optimal
+    ([['chair'], ['bear'], ['bear', 'pen']], True)
     """
     names = in_order(concepts, where="concepts")
     if not names:
@@ -160,28 +220,102 @@ def smallest_family(
             "there is no concept", rule="a family mentions a concept", fix="give some names"
         )
     lower_bound, reason = fewest_captions(len(names), max_length)
-    limit = len(names) if max_length is None else max_length
-    # K sets of one size t can be chosen so that their use is even, up to one.
+    space = ConceptSpace.of(names, sizes)
+    closures = _closed(space, order or {})
+    if all(len(closure) == 1 for closure in closures):
+        captions = _antichain(len(names), max_length, lower_bound)
+    else:
+        limit = len(names) if max_length is None else max_length
+        largest = max(closures, key=len)
+        if len(largest) > limit:
+            raise InputError(
+                f"max_length is {max_length}",
+                rule=f"a caption that mentions {names[closures.index(largest)]!r} mentions the "
+                f"{len(largest)} concepts of its closure",
+                fix=f"give {len(largest)} or more",
+            )
+        wanted = Wanted(
+            apart=[frozenset(range(len(names))) - closure for closure in closures],
+            within=[closure - {k} for k, closure in enumerate(closures)],
+            limit=limit,
+        )
+        lower_bound, reason = _fewest_for_order(closures, max_length)
+        captions, lower_bound, reason = _search(
+            wanted, _irredundant(closures), lower_bound, reason, "captions", seconds, watch
+        )
+    family = CaptionFamily(
+        [[names[k] for k in sorted(caption)] for caption in captions], concepts=names, sizes=sizes
+    )
+    design = Design(family, lower_bound=lower_bound, reason=reason)
+    assert [design.closure(k) for k in names] == [
+        frozenset(names[j] for j in closure) for closure in closures
+    ]
+    return design
+
+
+def _closed(
+    space: ConceptSpace, order: Mapping[Concept, Iterable[Concept]]
+) -> list[frozenset[int]]:
+    """cl(k) for every k, by number: the given companions, theirs, and so on."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(space)))
+    for concept, companions in order.items():
+        k = space.position(concept)
+        given = in_order(companions, where=f"the order of {concept!r}")
+        graph.add_edges_from((k, space.position(other)) for other in given)
+    return [frozenset(nx.descendants(graph, k) | {k}) for k in graph]
+
+
+def _fewest_for_order(closures: list[frozenset[int]], max_length: int | None) -> tuple[int, str]:
+    """A chain needs nested sets, an antichain incomparable ones, atoms different ones."""
+    atoms = sorted(set(closures), key=len)
+    longest: list[int] = []
+    for place, atom in enumerate(atoms):
+        before = [longest[p] for p in range(place) if atoms[p] < atom]
+        longest.append(1 + max(before, default=0))
+    height = max(longest)
+    # By Dilworth's theorem the largest antichain is as large as the fewest chains that cover all.
+    below = sparse.csr_array([[lower < upper for upper in atoms] for lower in atoms])
+    matched = maximum_bipartite_matching(sparse.csr_matrix(below), perm_type="column")
+    width = len(atoms) - int((matched >= 0).sum())
+    by_width, reason = fewest_captions(width, max_length)
+    by_number = next(n for n in count(1) if 2**n - 1 >= len(atoms))
+    bound = max(height, by_width, by_number)
+    if bound == height:
+        return bound, f"{height} concepts, each accompanied by those before it, need nested sets"
+    if bound == by_width:
+        return bound, f"of {width} concepts apart from one another: {reason}"
+    return bound, f"{len(atoms)} concepts apart need as many different sets of captions"
+
+
+def _irredundant(closures: list[frozenset[int]]) -> list[frozenset[int]]:
+    """The distinct closures without those that the others make needless."""
+    captions = sorted(set(closures), key=len)
+
+    def enough(chosen: list[frozenset[int]]) -> bool:
+        return all(
+            any(k in c for c in chosen) and intersection(c for c in chosen if k in c) == closure
+            for k, closure in enumerate(closures)
+        )
+
+    for caption in list(captions):
+        rest = [other for other in captions if other != caption]
+        if enough(rest):
+            captions = rest
+    return captions
+
+
+def _antichain(number: int, max_length: int | None, fewest: int) -> list[frozenset[int]]:
+    """Captions whose sets T_k all have one size, so chosen that their use is even, up to one."""
+    limit = number if max_length is None else max_length
     n, layer = next(
         (n, t)
-        for n in count(lower_bound)
+        for n in count(fewest)
         for t in range(1, n + 1)
-        if comb(n, t) >= len(names) and t * len(names) <= n * limit
+        if comb(n, t) >= number and t * number <= n * limit
     )
-    captions: list[list[Concept]] = [[] for _ in range(n)]
-    for name, numbers in zip(names, _even_sets(len(names), n, layer), strict=True):
-        for number in numbers:
-            captions[number].append(name)
-    family = CaptionFamily.from_captions(captions, concepts=names, sizes=sizes)
-    design = Design(
-        space=family.space,
-        captions=family.captions,
-        weights=family.weights,
-        lower_bound=lower_bound,
-        reason=reason,
-    )
-    assert predict(design).alone == design.concepts
-    return design
+    sets = _even_sets(number, n, layer)
+    return [frozenset(k for k, chosen in enumerate(sets) if c in chosen) for c in range(n)]
 
 
 def smallest_addition(
@@ -190,20 +324,23 @@ def smallest_addition(
     *,
     max_length: int | None = None,
     forbidden: Iterable[Iterable[Concept]] = (),
-    effort: int = 200,
+    seconds: float = SECONDS,
+    watch: Watch | None = None,
 ) -> Addition:
     """The fewest new captions after which cl(k) = {k} for every wanted k.
 
     For every wanted k and every j in cl(k) other than k, some new caption must hold k and not j.
-    Mixed-integer programming shows each smaller number infeasible, as long as a search of `effort`
-    nodes decides it; beyond, the answer is a greedy one, and `lower_bound` states the gap.
+    Counting gives a bound; each number between it and the best answer so far is searched for sets
+    of new captions until it is found or shown impossible, or the time is over. Then the best
+    answer so far is given, and `lower_bound` states the gap.
 
     Args:
         family: the captions there are.
         wanted: concepts to be identified alone; all by default.
         max_length: the most concepts in a new caption.
         forbidden: blocks that may not be mentioned together in a new caption.
-        effort: the most nodes of each exact search; 0 for the greedy answer.
+        seconds: for the search, all numbers together; 0 for the quick answer.
+        watch: told now and then how far the search is.
 
     Returns:
         The new captions (none if nothing is missing), each as short as the others allow.
@@ -239,157 +376,196 @@ def smallest_addition(
     # A concept that is not missing only does harm in a new caption, so it stays out; what it
     # accompanied is separated by any caption at all.
     names = list(missing)
-    pairs = [(i, j) for i, k in enumerate(names) for j, o in enumerate(names) if o in missing[k]]
+    number = {name: index for index, name in enumerate(names)}
     cover = _Cover(
-        count=len(names),
-        pairs=pairs,
-        limit=len(names) if max_length is None else min(max_length, len(names)),
-        blocked=[
-            frozenset(names.index(k) for k in block)
-            for block in blocked
-            if block and block <= missing.keys()
-        ],
+        Wanted(
+            apart=[frozenset(number[j] for j in missing[k] if j in number) for k in names],
+            within=[frozenset()] * len(names),
+            limit=len(names) if max_length is None else min(max_length, len(names)),
+            forbidden=[
+                frozenset(number[k] for k in block)
+                for block in blocked
+                if block and block <= missing.keys()
+            ],
+        )
     )
-    bound, reason = cover.lower_bound(names)
-    best = cover.greedy()
-    if not cover.blocked:
-        designed = smallest_family(range(len(names)), max_length=cover.limit)
-        numbered = [frozenset(map(designed.space.position, c)) for c in designed.captions]
-        best = min(best, numbered, key=len)
-    while len(best) > bound and effort and bound * len(pairs) <= LARGEST_PROGRAMME:
-        decided, found = cover.exactly(bound, effort)
-        if found is not None:
-            best = found
-        elif decided:
-            bound += 1
-            reason = f"a mixed-integer programme shows that {bound - 1} new captions cannot do it"
-        else:
-            break
+    bound, reason = cover.lower_bound()
+    best, bound, reason = _search(
+        cover.wanted, cover.quick(), bound, reason, "new captions", seconds, watch
+    )
     chosen = [frozenset(names[i] for i in caption) for caption in cover.pruned(best)]
     assert set(targets) <= set(predict(family.with_captions(chosen)).alone)
     return Addition(chosen, lower_bound=bound, reason=reason)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+def _search(
+    wanted: Wanted,
+    best: list[frozenset[int]],
+    bound: int,
+    reason: str,
+    what: str,
+    seconds: float,
+    watch: Watch | None,
+) -> tuple[list[frozenset[int]], int, str]:
+    """Fewer captions than `best` until bound and answer meet or the time is over."""
+    started = time.monotonic()
+
+    def look() -> None:
+        if watch is not None:
+            watch(Progress(bound, len(best), time.monotonic() - started))
+
+    number = bound
+    while number < len(best) and time.monotonic() < started + seconds:
+        # Half of the time left for each number: a larger one is easier to find, if not the least.
+        until = (time.monotonic() + started + seconds) / 2
+        outcome = wanted.find(number, until=until, look=look)
+        if outcome == "impossible":
+            bound = number + 1
+            reason = f"a search of all possibilities shows that {number} {what} cannot do it"
+        elif outcome != "undecided":
+            best = _captions(outcome)
+        number += 1
+        look()
+    return best, bound, reason
+
+
+def _captions(sets: list[int]) -> list[frozenset[int]]:
+    """The captions of sets T_k: caption c mentions the k with c in T_k."""
+    number = max(value.bit_length() for value in sets)
+    return [frozenset(k for k, value in enumerate(sets) if value >> c & 1) for c in range(number)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Cover:
-    """Choose captions X such that every pair (i, j) has one with i in X and j not in X."""
+    """Captions X such that every pair i, j apart has one with i in X and j not in X.
 
-    count: int
-    pairs: list[tuple[int, int]]
-    limit: int
-    blocked: list[frozenset[int]]
+    The pairs are those of a preorder on the concepts: i is apart from what accompanies it.
+    """
 
-    def lower_bound(self, names: list[Concept]) -> tuple[int, str]:
-        """Every concept must occur, and concepts never apart need incomparable new sets."""
-        by_length = -(-self.count // self.limit)
-        both = {(i, j) for i, j in self.pairs if (j, i) in set(self.pairs)}
-        largest = max(1 + sum((i, j) in both for j in range(self.count)) for i in range(self.count))
-        by_atom, reason = fewest_captions(largest, self.limit)
-        if by_length == by_atom == 1:
+    wanted: Wanted
+
+    @property
+    def count(self) -> int:
+        return len(self.wanted.apart)
+
+    @property
+    def needed(self) -> Bool[np.ndarray, "K K"]:
+        """Entry (i, j) is true iff some new caption must hold i and not j."""
+        needed = np.zeros((self.count, self.count), dtype=bool)
+        for i, others in enumerate(self.wanted.apart):
+            needed[i, list(others)] = True
+        return needed
+
+    def atoms(self) -> list[list[int]]:
+        """Concepts never apart from one another; what accompanies an atom stands before it."""
+        needed = self.needed
+        both = needed & needed.T
+        np.fill_diagonal(both, True)
+        found = {tuple(np.flatnonzero(row).tolist()): i for i, row in enumerate(both)}
+        return [list(atom) for atom in sorted(found, key=lambda atom: needed[atom[0]].sum())]
+
+    def lower_bound(self) -> tuple[int, str]:
+        """Every concept is named, an atom needs an antichain of sets, a chain different ones."""
+        limit = self.wanted.limit
+        by_length = -(-self.count // limit)
+        atoms = self.atoms()
+        largest = max(map(len, atoms))
+        by_atom, reason = fewest_captions(largest, limit)
+        needed = self.needed
+        longest: list[int] = []
+        for place, atom in enumerate(atoms):
+            before = [longest[p] for p in range(place) if needed[atom[0], atoms[p][0]]]
+            longest.append(len(atom) + max(before, default=0))
+        chain = max(longest)
+        by_chain = fewest_different(chain, limit)
+        if by_length == by_atom == by_chain == 1:
             return 1, "no caption so far separates them"
-        if by_atom >= by_length:
+        if by_atom >= max(by_length, by_chain):
             return by_atom, f"of {largest} concepts never apart: {reason}"
-        return by_length, f"{self.count} concepts must be named, {self.limit} to a caption"
-
-    def allowed(self, caption: frozenset[int]) -> bool:
-        return len(caption) <= self.limit and not any(block <= caption for block in self.blocked)
-
-    def greedy(self) -> list[frozenset[int]]:
-        """Captions that cover as many open pairs as single additions can reach."""
-        open_pairs = set(self.pairs)
-        unnamed = set(range(self.count))
-        captions: list[frozenset[int]] = []
-        while open_pairs or unnamed:
-            gives: list[set[int]] = [set() for _ in range(self.count)]
-            takes: list[set[int]] = [set() for _ in range(self.count)]
-            for i, j in open_pairs:
-                gives[i].add(j)
-                takes[j].add(i)
-            caption: frozenset[int] = frozenset()
-            while True:
-                best, gain = None, 0
-                for i in range(self.count):
-                    if i in caption or not self.allowed(caption | {i}):
-                        continue
-                    value = len(gives[i] - caption) - len(takes[i] & caption) + (i in unnamed)
-                    if value > gain:
-                        best, gain = i, value
-                if best is None:
-                    break
-                caption |= {best}
-            captions.append(caption)
-            unnamed -= caption
-            open_pairs -= {(i, j) for i, j in open_pairs if i in caption and j not in caption}
-        return captions
-
-    def exactly(self, number: int, effort: int) -> tuple[bool, list[frozenset[int]] | None]:
-        """Whether the search ended, and `number` captions that cover everything if it found some.
-
-        Ended without any is a proof that there are none.
-        """
-        width = self.count + len(self.pairs)
-        total = number * width
-        rows: list[tuple[list[int], list[float], float, float]] = []
-        for c in range(number):
-            start = c * width
-            x = range(start, start + self.count)
-            rows.append((list(x), [1.0] * self.count, 0, self.limit))
-            rows.extend(
-                ([x[i] for i in block], [1.0] * len(block), 0, len(block) - 1)
-                for block in self.blocked
+        if by_chain >= by_length:
+            return by_chain, (
+                f"{chain} concepts, each accompanied by those before it, need as many different "
+                f"sets of new captions, and {by_chain - 1} do not give them"
             )
-            for p, (i, j) in enumerate(self.pairs):
-                y = start + self.count + p
-                rows.append(([y, x[i]], [1.0, -1.0], -1, 0))
-                rows.append(([y, x[j]], [1.0, 1.0], 0, 1))
-        for p in range(len(self.pairs)):
-            columns = [c * width + self.count + p for c in range(number)]
-            rows.append((columns, [1.0] * number, 1, number))
-        for i in range(self.count):
-            columns = [c * width + i for c in range(number)]
-            rows.append((columns, [1.0] * number, 1, number))
-        for c in range(number - 1):
-            # Captions may be permuted: order them by length, so equals are tried once.
-            first = [c * width + i for i in range(self.count)]
-            second = [(c + 1) * width + i for i in range(self.count)]
-            values = [1.0] * self.count + [-1.0] * self.count
-            rows.append((first + second, values, 0, self.count))
-        flat = [
-            (r, column, value)
-            for r, row in enumerate(rows)
-            for column, value in zip(row[0], row[1], strict=True)
-        ]
-        at, columns, values = zip(*flat, strict=True)
-        matrix = sparse.csr_array((values, (at, columns)), shape=(len(rows), total))
-        low = np.array([row[2] for row in rows])
-        high = np.array([row[3] for row in rows])
-        solution = milp(
-            np.zeros(total),
-            constraints=LinearConstraint(matrix, low, high),  # pyright: ignore[reportArgumentType]
-            integrality=np.tile([1] * self.count + [0] * len(self.pairs), number),
-            bounds=Bounds(0, 1),
-            options={"node_limit": effort},
-        )
-        if solution.x is None:
-            return solution.status == 2, None
-        opened = solution.x.reshape(number, width)[:, : self.count] > 0.5
-        return True, [frozenset(np.flatnonzero(row).tolist()) for row in opened]
+        return by_length, f"{self.count} concepts must be named, {limit} to a caption"
+
+    def quick(self) -> list[frozenset[int]]:
+        """A good answer at once: the shortest of a greedy cover and two constructions."""
+        answers = [self._greedy()]
+        if not self.wanted.forbidden:
+            if self.wanted.limit >= self.count:
+                answers.append(self._by_size())
+            designed = smallest_family(range(self.count), max_length=self.wanted.limit)
+            answers.append([frozenset(map(designed.space.position, c)) for c in designed.captions])
+        return min(answers, key=len)
+
+    def _by_size(self) -> list[frozenset[int]]:
+        """Sets T_k of the same size within an atom, and never smaller than those before it.
+
+        A set within a different one is smaller, so no concept's set is within one before it.
+        """
+        atoms = self.atoms()
+        for n in count(1):
+            sizes = iter(range(1, n + 1))
+            layer: list[frozenset[int]] = []
+            sets: dict[int, frozenset[int]] = {}
+            for atom in atoms:
+                while len(layer) < len(atom) and (size := next(sizes, None)) is not None:
+                    layer = [frozenset(s) for s in combinations(range(n), size)]
+                if len(layer) < len(atom):
+                    break
+                sets |= zip(atom, layer, strict=False)
+                layer = layer[len(atom) :]
+            if len(sets) == self.count:
+                return [frozenset(k for k in sets if c in sets[k]) for c in range(n)]
+        raise AssertionError
+
+    def _greedy(self) -> list[frozenset[int]]:
+        """Captions that cover as many open pairs as single additions can reach."""
+        left = self.needed.astype(np.int64)
+        unnamed = np.ones(self.count, dtype=np.int64)
+        captions: list[frozenset[int]] = []
+        while left.any() or unnamed.any():
+            # Adding i covers its pairs with those outside and uncovers those of members with i.
+            gain = left.sum(1) + unnamed
+            caption: set[int] = set()
+            while len(caption) < self.wanted.limit:
+                free = gain.copy()
+                free[list(caption)] = 0
+                for block in self.wanted.forbidden:
+                    if len(block - caption) == 1:
+                        free[list(block - caption)] = 0
+                best = int(free.argmax())
+                if free[best] <= 0:
+                    break
+                caption.add(best)
+                gain -= left[:, best] + left[best]
+            members = np.zeros(self.count, dtype=bool)
+            members[list(caption)] = True
+            captions.append(frozenset(caption))
+            unnamed[members] = 0
+            left[np.ix_(members, ~members)] = 0
+        return captions
 
     def pruned(self, captions: list[frozenset[int]]) -> list[frozenset[int]]:
         """The same captions without the mentions that are not needed."""
-        kept = list(captions)
-        for c in range(len(kept)):
-            for i in sorted(kept[c]):
-                trial = [*kept[:c], kept[c] - {i}, *kept[c + 1 :]]
-                if trial[c] and self.covered(trial):
-                    kept = trial
-        return kept
-
-    def covered(self, captions: list[frozenset[int]]) -> bool:
-        named = set[int]().union(*captions)
-        return len(named) == self.count and all(
-            any(i in caption and j not in caption for caption in captions) for i, j in self.pairs
-        )
+        needed = self.needed
+        masks = np.zeros((len(captions), self.count), dtype=np.int64)
+        for row, caption in zip(masks, captions, strict=True):
+            row[list(caption)] = 1
+        covered = masks.T @ (1 - masks)
+        for row in masks:
+            for i in np.flatnonzero(row):
+                outside = row == 0
+                if (
+                    row.sum() > 1
+                    and masks[:, i].sum() > 1
+                    and not (needed[i] & outside & (covered[i] < 2)).any()
+                ):
+                    row[i] = 0
+                    covered[i, outside] -= 1
+                    covered[row == 1, i] += 1
+        return [frozenset(np.flatnonzero(row).tolist()) for row in masks]
 
 
 def _even_sets(number: int, n: int, size: int) -> list[frozenset[int]]:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments.caption_text import parse_captions, parse_sizes
 from experiments.commands.command import Command
-from experiments.commands.predict import EXAMPLE, parse_captions, parse_sizes
+from experiments.commands.predict import EXAMPLE
 from experiments.reading import Reading
 from smartclip.data.printed import shown
 from theory.errors import InputError

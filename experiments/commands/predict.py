@@ -1,7 +1,5 @@
 """`smartclip predict`: captions -> identified blocks, why, why not, and what to add."""
 
-import csv
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +7,16 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from experiments.caption_text import clean, parse_captions, parse_sizes, read_family, sized
 from experiments.commands.command import Command
 from theory import CaptionFamily, Concept, InputError, Prediction, predict
 from theory.conditions import CONDITIONS
-from theory.design import Addition, smallest_addition
+from theory.design import SECONDS, Addition, Progress, smallest_addition
 from theory.prediction import ConditionName
 from theory.theorems import STATEMENTS
 
@@ -35,33 +36,35 @@ class Predict(Command):
     """Captions separated by ";", the concepts of each by ",": "bear,pen;bear,chair"."""
     file: Path | None = None
     """Captions from a file instead. JSON: a list of lists, or an object with captions, sizes and
-    weights. CSV: one caption a line."""
+    weights. CSV: one caption a line, or a 0/1 table under the names of the concepts."""
     sizes: str | None = None
-    """Latent dimensions of a concept where it is not 1: "bear=2,pen=3"."""
+    """Latent dimensions of a concept where it is not 1: "bear=2,pen=3". A name with a comma or an
+    equals sign stands in double quotes, here and in captions."""
     drop: Annotated[tuple[ConditionName, ...], tyro.conf.UseAppendAction] = ()
     """A condition not to assume (C1 to C5); may be repeated."""
     wanted: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """A concept that should be identified alone; may be repeated. All of them by default."""
     max_caption_length: int | None = None
     """The most concepts a new caption may mention."""
+    seconds: float = SECONDS
+    """How long to search for fewer captions; then the best found so far is given, with its gap."""
     figure: Path | None = None
     """Draw the Hasse diagram and the dependency matrix into this PNG."""
 
     def run(self) -> dict[str, Any]:
         family = self.family()
         prediction = predict(family, without=self.drop)
-        addition = smallest_addition(
-            family, self.wanted or None, max_length=self.max_caption_length
-        )
+        wanted = tuple(family.space.named(clean(name)) for name in self.wanted)
+        addition = searched(family, wanted, self.max_caption_length, self.seconds)
         console = Console(highlight=False, markup=False)
-        tell(console, prediction, addition, self.wanted)
+        tell(console, prediction, addition, wanted)
         if self.figure is not None:
             from experiments.figures.lattice import prediction_figure
             from experiments.figures.style import save
 
             save(prediction_figure(prediction), self.figure)
             console.print(f"\nFigure: {self.figure}")
-        return as_json(prediction, addition, self.wanted)
+        return as_json(prediction, addition, wanted)
 
     def family(self) -> CaptionFamily:
         """The captions given, as a family."""
@@ -71,90 +74,32 @@ class Predict(Command):
                 rule="captions come from one place",
                 fix="drop one of them",
             )
-        given: dict[str, Any] = {
-            "captions": parse_captions(EXAMPLE if self.captions is None else self.captions)
-        }
         if self.file is not None:
-            given = read_captions(self.file)
-        if self.sizes is not None:
-            given["sizes"] = parse_sizes(self.sizes)
-        return CaptionFamily.from_captions(
-            given["captions"], sizes=given.get("sizes"), weights=given.get("weights")
-        )
+            family = read_family(self.file)
+        else:
+            captions = EXAMPLE if self.captions is None else self.captions
+            family = CaptionFamily(parse_captions(captions))
+        return family if self.sizes is None else sized(family, parse_sizes(self.sizes))
 
 
-def parse_captions(text: str) -> list[list[str]]:
-    """ "bear,pen;bear,chair" -> [["bear", "pen"], ["bear", "chair"]]."""
-    return [
-        [name.strip() for name in caption.split(",") if name.strip()]
-        for caption in text.strip().removesuffix(";").split(";")
-    ]
+def searched(
+    family: CaptionFamily, wanted: tuple[Concept, ...], max_length: int | None, seconds: float
+) -> Addition:
+    """The fewest new captions, with a bar for the time that the search takes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("what would separate them", total=seconds)
 
-
-def parse_sizes(text: str) -> dict[str, int]:
-    """ "bear=2,pen=3" -> {"bear": 2, "pen": 3}."""
-    sizes: dict[str, int] = {}
-    for part in text.split(","):
-        name, equals, size = part.partition("=")
-        if not equals or not size.strip().lstrip("-").isdigit():
-            raise InputError(
-                f"--sizes holds {part.strip()!r}",
-                rule="a size is written concept=number",
-                fix='write for example --sizes "bear=2,pen=3"',
+        def watch(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.seconds,
+                description=f"fewest captions: {progress.lower_bound} to {progress.best}",
             )
-        sizes[name.strip()] = int(size)
-    return sizes
 
-
-def read_captions(path: Path) -> dict[str, Any]:
-    """The arguments of `CaptionFamily.from_captions` from a JSON or CSV file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error})",
-            rule="captions are read from a text file",
-            fix="check the path; JSON and CSV in UTF-8 are understood",
-        ) from error
-    if path.suffix.lower() == ".csv":
-        rows = csv.reader(text.splitlines())
-        captions = [[cell.strip() for cell in row if cell.strip()] for row in rows]
-        return {"captions": [caption for caption in captions if caption]}
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} is not JSON ({error})",
-            rule="a file that does not end in .csv holds JSON",
-            fix='write [["bear", "pen"], ["bear", "chair"]]',
-        ) from error
-    given = {"captions": given} if isinstance(given, list) else given
-    if (
-        not isinstance(given, dict)
-        or not isinstance(given.get("captions"), list)
-        or not given.keys() <= {"captions", "sizes", "weights"}
-    ):
-        raise InputError(
-            f"{path} holds something else than captions",
-            rule="the file is a list of captions or an object with captions, sizes, weights",
-            fix='write [["bear", "pen"], ["bear", "chair"]]',
+        return smallest_addition(
+            family, wanted or None, max_length=max_length, seconds=seconds, watch=watch
         )
-    if not isinstance(given.get("sizes", {}), dict) or not isinstance(
-        given.get("weights", []), list
-    ):
-        raise InputError(
-            f"{path} holds sizes or weights of the wrong form",
-            rule="sizes map concepts to numbers, weights are one number a caption",
-            fix='write {"captions": [["bear"]], "sizes": {"bear": 2}, "weights": [1]}',
-        )
-    for number, caption in enumerate(given["captions"]):
-        if not isinstance(caption, list) or not all(isinstance(k, str | int) for k in caption):
-            raise InputError(
-                f"caption {number} of {path} is {caption!r}",
-                rule="a caption is a list of names",
-                fix='write for example ["bear", "pen"]',
-            )
-    return given
 
 
 def why(prediction: Prediction, concept: Concept) -> str:
@@ -185,18 +130,18 @@ def captions_in_words(prediction: Prediction, numbers: Iterable[int]) -> str:
 
 
 def words(family: CaptionFamily, block: Iterable[Concept]) -> str:
-    names = [str(name) for name in family.space.ordered(block)]
+    names = [family.space.label(name) for name in family.space.ordered(block)]
     if len(names) > 8:
         return f"{', '.join(names[:7])} and {len(names) - 7} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def braces(family: CaptionFamily, block: Iterable[Concept]) -> str:
-    return "{" + ", ".join(str(name) for name in family.space.ordered(block)) + "}"
+    return "{" + ", ".join(map(family.space.label, family.space.ordered(block))) + "}"
 
 
 def tell(
-    console: Console, prediction: Prediction, addition: Addition, wanted: tuple[str, ...]
+    console: Console, prediction: Prediction, addition: Addition, wanted: tuple[Concept, ...]
 ) -> None:
     """Print the explanation."""
     family = prediction.family
@@ -223,7 +168,7 @@ def tell(
             verdict = Text(f"only with {others}", style="yellow")
         closure = family.ring.closures.get(concept, frozenset())
         table.add_row(
-            Text(str(concept)),
+            Text(family.space.label(concept)),
             str(size),
             verdict,
             Text(braces(family, closure)),
@@ -251,7 +196,10 @@ def tell(
     if addition.optimal:
         console.print(f"  Fewer do not do it: {addition.reason}.")
     else:
-        console.print(f"  At least {addition.lower_bound} are needed: {addition.reason}.")
+        console.print(
+            f"  At least {addition.lower_bound} are needed: {addition.reason}. "
+            "--seconds gives the search more time."
+        )
 
 
 def tell_blocks(console: Console, prediction: Prediction) -> None:
@@ -289,17 +237,20 @@ def tell_conditions(console: Console, prediction: Prediction) -> None:
             console.print(f"  {condition.name} {condition.title}: {condition.meaning}")
 
 
-def as_json(prediction: Prediction, addition: Addition, wanted: tuple[str, ...]) -> dict[str, Any]:
+def as_json(
+    prediction: Prediction, addition: Addition, wanted: tuple[Concept, ...]
+) -> dict[str, Any]:
     """The whole answer in plain JSON types."""
     family = prediction.family
+    label = family.space.label
     answer = prediction.to_dict()
     cited = {promise["statement"] for promise in answer["identified"] or []} | {"3.4", "3.5"}
     return answer | {
-        "why": {str(concept): why(prediction, concept) for concept in family.concepts},
+        "why": {label(concept): why(prediction, concept) for concept in family.concepts},
         "addition": {
-            "wanted": [str(name) for name in wanted or family.concepts],
+            "wanted": [label(name) for name in wanted or family.concepts],
             "captions": [
-                [str(name) for name in family.space.ordered(caption)] for caption in addition
+                [label(name) for name in family.space.ordered(caption)] for caption in addition
             ],
             "lower_bound": addition.lower_bound,
             "optimal": addition.optimal,

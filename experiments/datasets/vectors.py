@@ -65,7 +65,7 @@ class Vectors(Dataset):
     @property
     def family(self) -> CaptionFamily:
         """C, with its sizes."""
-        from experiments.commands.predict import parse_captions, parse_sizes
+        from experiments.caption_text import parse_captions, parse_sizes
 
         if self.captions is None:
             captions, sizes = DEMO_CAPTIONS, dict.fromkeys("01234", DEMO_SIZE)

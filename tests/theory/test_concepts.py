@@ -45,3 +45,18 @@ def test_an_unknown_name_is_refused():
         space.columns(["x"])
     with pytest.raises(InputError, match="the text 'ab'"):
         space.columns("ab")
+
+
+def test_sizes_may_be_a_list():
+    assert ConceptSpace.of(["a", "b"], [1, 2]).sizes == (1, 2)
+    with pytest.raises(InputError, match="one number for each of the 2 concepts"):
+        ConceptSpace.of(["a", "b"], [1])
+
+
+def test_labels_are_text_and_differ():
+    space = ConceptSpace.of([1, "1", "pen", 2])
+    assert space.labels == ("1", "'1'", "pen", "2")
+    assert space.named("1") == "1"
+    assert space.named("2") == 2
+    with pytest.raises(InputError, match="'3' is not a concept"):
+        space.named("3")
