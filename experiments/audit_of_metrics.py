@@ -22,22 +22,20 @@ import tyro
 from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
-from experiments.adversaries import FAMILY, adversaries
 from experiments.markdown import markdown
+from theory.storage import write_atomically
 from theory import CaptionFamily, Concept
 from theory.recovery import Verdict, block_recovery
 from theory.recovery.encoders import KnownEncoder, known_encoders, leaking_encoder
 from theory.recovery.metrics import dci, mask_agreement, mean_correlation
 from theory.recovery.recovery import BlockScore, Recovery
 from theory.recovery.swap import swap_test
-from theory.storage import write_atomically
 
 FAITHFUL = 5
 STRONG, EXTREME = 0.8, 0.98
 FEW, MANY = 1000, 4096
 STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5)
 FAINT = 20
-HARD = 2000
 
 
 def random_family(rng: np.random.Generator) -> CaptionFamily:
@@ -279,7 +277,6 @@ def report(
     codes: pd.DataFrame,
     extreme: pd.DataFrame,
     faint: str,
-    hard: str,
     families: int,
     seconds: float,
 ) -> str:
@@ -345,84 +342,7 @@ independent test of the verdict.
 
 {shown(rates(extreme, [], names))}
 
-{faint}
-
-{hard}"""
-
-
-def adversarial(rows: int) -> pd.DataFrame:
-    """One row a block of every adversary: what is true and what was called."""
-    found: list[dict[str, object]] = []
-    for seed, adversary in enumerate(track(list(adversaries()), description="adversaries")):
-        z, code = adversary.sample(rows, seed=seed)
-        recovery = block_recovery(z, code, family=FAMILY, masks=FAMILY.dimension_masks, resamples=0)
-        found += [
-            {
-                "map": adversary.map.name,
-                "unseen": adversary.map.unseen,
-                "latents": adversary.law,
-                "true": adversary.map.identifies(row.block),
-                "called": row.verdict in (Verdict.IDENTIFIED, Verdict.SURPRISE),
-                "undecided": row.verdict is Verdict.UNDECIDED,
-                "averages": row.completeness.average >= 0.95 and row.purity.average >= 0.95,
-            }
-            for row in recovery.blocks
-        ]
-    return pd.DataFrame(found)
-
-
-def adversaries_section(found: pd.DataFrame, rows: int) -> str:
-    """What the verdict says of encoders made to mislead it, and what it cannot see."""
-
-    def counted(column: str) -> str:
-        records: list[dict[str, object]] = []
-        for name, part in found.groupby(column, sort=False):
-            true, called = part["true"].to_numpy(bool), part["called"].to_numpy(bool)
-            undecided = part["undecided"].to_numpy(bool)
-            records.append(
-                {
-                    column: name,
-                    "identified": int(true.sum()),
-                    "called recovered": int((true & called).sum()),
-                    "undecided": int((true & undecided).sum()),
-                    "false negatives": int((true & ~called & ~undecided).sum()),
-                    "not identified": int((~true).sum()),
-                    "called not recovered": int((~true & ~called & ~undecided).sum()),
-                    "undecided ": int((~true & undecided).sum()),
-                    "false positives": int((~true & called).sum()),
-                }
-            )
-        return markdown(records)
-
-    unseen = found[found["unseen"] != ""].drop_duplicates("map")
-    named = "\n".join(f"* {row['map']}: {row['unseen']}" for _, row in unseen.iterrows())
-    cases = len(list(adversaries()))
-    seen = found[found["unseen"] == ""]
-    wrong = int((seen["true"] & ~seen["called"] & ~seen["undecided"]).sum())
-    passed = int((~seen["true"] & seen["called"]).sum())
-    missed = (
-        int((found["unseen"] != "").sum()),
-        int(((found["unseen"] != "") & ~found["true"] & found["called"]).sum()),
-    )
-    return f"""## Adversaries
-
-{cases} encoders made to mislead the verdict, {len(found)} blocks, {rows} samples each: ten laws of
-the latents with strictly monotone codes, and four of them with codes that are rough, steep, wound,
-folded, noisy or leaking (`experiments/adversaries.py`). Half of them have dependent
-latents. The rules were set on a part of these encoders, so this is no independent test of them.
-
-Without those that no verdict at this resolution can see: {wrong} false negatives and {passed} false
-positives. Of {missed[0]} blocks with a fault below the resolution, {missed[1]} pass:
-
-{named}
-
-The verdict reads samples only. Nor can it tell noise from a function too rough for them, hence
-"undecided"; a swap test or a second drawing of the noise can.
-
-{counted("map")}
-
-{counted("latents")}
-"""
+{faint}"""
 
 
 def rules_named(rows: pd.DataFrame) -> list[str]:
@@ -452,10 +372,9 @@ def main(families: int = 1000, write: Path | None = None) -> None:
         for row in case.measure()[0]
     ]
     faint = power_section(power(FAINT, 0.0), power(FAINT, STRONG))
-    hard = adversaries_section(adversarial(rows=HARD), HARD)
     seconds = time.perf_counter() - started
     rows, scores, near = map(pd.DataFrame, (measured, codes, extreme))
-    page = report(rows, scores, near, faint, hard, families, seconds)
+    page = report(rows, scores, near, faint, families, seconds)
     if write is None:
         print(page)
         return

@@ -89,8 +89,8 @@ def test_the_figure_is_written(tmp_path: Path):
 @pytest.mark.parametrize(
     ("command", "named"),
     [
-        (Predict(captions="a,b;;c"), "caption 2 is empty"),
-        (Predict(captions=""), "caption 1 is empty"),
+        (Predict(captions="a,b;;c"), "caption 1 is empty"),
+        (Predict(captions=""), "caption 0 is empty"),
         (Predict(captions="a", sizes="b=2"), "unknown concept 'b'"),
         (Predict(captions="a", sizes="a=0"), "'a' is 0"),
         (Predict(captions="a", sizes="a"), "--sizes holds 'a'"),
@@ -113,8 +113,8 @@ def test_bad_input_is_refused_by_name(command: Predict, named: str):
         ("3", "something else than captions"),
         ("{}", "something else than captions"),
         ('{"captions": [["a"]], "size": {"a": 2}}', "something else than captions"),
-        ('[["a"], ["b", null]]', "caption 2 of"),
-        ('["ab"]', "caption 1 of"),
+        ('[["a"], ["b", null]]', "caption 1 of"),
+        ('["ab"]', "caption 0 of"),
         ('{"captions": [["a"]], "sizes": [1]}', "wrong form"),
         ('{"captions": [["a"]], "weights": 1}', "wrong form"),
     ],

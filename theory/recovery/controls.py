@@ -21,7 +21,7 @@ from torch import Tensor
 from theory.captions import CaptionFamily
 from theory.recovery.coordinates import as_masks
 from theory.recovery.metrics.moments import Moments
-from theory.recovery.recovery import SECOND, BlockScore, Recovery, block_recovery
+from theory.recovery.recovery import BlockScore, Recovery, block_recovery
 from theory.recovery.ridge import Ridge
 from theory.recovery.samples import as_samples
 from theory.recovery.verdict import Verdict
@@ -88,7 +88,6 @@ def recovery_under_controls(
             family=family,
             masks=variant,
             regression=None if name == "learned" else QUICK,
-            second=SECOND if name == "learned" else None,
             resamples=200 if name == "learned" else 0,
             seed=seed,
         )
@@ -137,14 +136,7 @@ def beside_known(
     table = pd.DataFrame(recovery.table(), columns=columns)
     for name, (encoded, opened) in known.items():
         found = block_recovery(
-            latents,
-            encoded,
-            family=family,
-            masks=opened,
-            regression=QUICK,
-            second=None,
-            resamples=0,
-            seed=seed,
+            latents, encoded, family=family, masks=opened, regression=QUICK, resamples=0, seed=seed
         )
         matching = [_matching(found, row) for row in recovery.blocks]
         table[f"completeness_of_{name}"] = [row.completeness.average for row in matching]

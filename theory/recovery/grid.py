@@ -4,14 +4,12 @@ Source: von Kuegelgen et al., NeurIPS 2021, and the code of its successors: scik
 `GridSearchCV(KernelRidge(kernel="rbf"), {"alpha": [1, 0.1, 0.01, 0.001], "gamma": logspace(-2, 2,
 4)}, cv=3)`, one search for each target. Here all targets share every system. The search solves in
 float32, which moves a penalty by less than what lies between two of the grid; the fit that answers
-is in float64. The targets are standardised, as the papers have them, so heavy tails and far modes
-mislead the grid (see docs/recovery_audit.md); the default regression counts normal scores instead.
+is in float64.
 """
 
 # pyright: basic
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,8 +36,6 @@ class Grid(Regression):
         landmarks: of the low rank form of smooth kernels.
         most_rows: to fit on; more are refused.
     """
-
-    by_rank: ClassVar[bool] = False
 
     gammas: tuple[float, ...] = (0.01, 10 ** (-2 / 3), 10 ** (2 / 3), 100.0)
     alphas: tuple[float, ...] = (1.0, 0.1, 0.01, 0.001)

@@ -7,17 +7,16 @@ The inputs are prepared once, for all columns of z or zhat; each regression take
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from theory.recovery.samples import (
-    NormalScores,
     Split,
     bumps,
     feature_columns,
+    normalised_by_rank,
     standardised,
 )
 
@@ -38,7 +37,7 @@ class Inputs:
 
     @classmethod
     def of(cls, values: Float[Tensor, "n columns"], split: Split) -> "Inputs":
-        ranked = NormalScores.of(values[split.fit])(values)
+        ranked = normalised_by_rank(values, split.fit)
         return cls(standard=standardised(values, split.fit), ranked=ranked, smooth=bumps(ranked))
 
     def take(self, columns: list[int]) -> "Inputs":
@@ -55,13 +54,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Regression(ABC):
-    """Predicts held-out rows.
-
-    Attributes:
-        by_rank: whether scores count normal scores of the targets, or standardised targets.
-    """
-
-    by_rank: ClassVar[bool] = True
+    """Predicts held-out rows."""
 
     @abstractmethod
     def predict(
@@ -86,8 +79,6 @@ class Regression(ABC):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line(Regression):
     """The linear regression, with a penalty of rounding size for columns that repeat each other."""
-
-    by_rank: ClassVar[bool] = False
 
     penalty: float = 1e-8
 

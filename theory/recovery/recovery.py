@@ -34,8 +34,6 @@ from theory.recovery.samples import Split, as_samples, spread
 from theory.recovery.verdict import Bar, Score, Verdict, judge
 
 SHOWN = 3
-# For rough functions, which the default is too smooth for.
-SECOND = Ridge(landmarks=384, bandwidths=(0.25,), fine=48)
 COLUMNS = [
     "kind",
     "block",
@@ -222,7 +220,6 @@ def block_recovery(
     threshold: float = 0.95,
     certainty: float = 0.8,
     regression: Regression | None = None,
-    second: Regression | None = SECOND,
     reference: Literal["grid"] | None = None,
     resamples: int = 200,
     seed: int = 0,
@@ -238,8 +235,6 @@ def block_recovery(
         threshold: the least R2 of every coordinate of a recovered block.
         certainty: the least share of what the floor leaves that R2 must explain.
         regression: the nonlinear regression, `Ridge()` by default.
-        second: asked as well where a score is below its bar and no other inputs explain why, for
-            blocks of at most 16 inputs; the better of the two counts. None asks no second.
         reference: "grid" scores by the protocol of the recovery papers, `Grid()`; slow.
         resamples: bootstrap resamples for the intervals.
         seed: draws the split into fit, choose and test rows, and the resamples.
@@ -278,13 +273,10 @@ def block_recovery(
     coordinates = Coordinates(
         family=family, masks=as_masks(masks, len(family.captions), code.shape[1])
     )
-    first = regression or (Grid() if reference == "grid" else Ridge())
     regressions = Regressions(
         latents=latents,
         code=code,
-        regression=first,
-        # Scores of standardised targets and of normal scores are not comparable.
-        second=second if first.by_rank else None,
+        regression=regression or (Grid() if reference == "grid" else Ridge()),
         split=Split.of(len(latents), seed=seed, device=latents.device),
         resamples=resamples,
         seed=seed,
@@ -315,39 +307,25 @@ def _measured(
     inside = family.space.columns(block.block)
     members = set(inside)
     outside = [column for column in range(family.dimension) if column not in members]
+    floor = regressions.from_latents(outside)
     latents = regressions.latent_targets(inside)
     code = regressions.code_targets(block.coordinates)
-
-    def completeness_of(*, again: bool) -> Score:
-        return _scored(
-            regressions.from_code(block.coordinates, again=again).of(latents),
-            floor=regressions.from_latents(outside, again=again).of(latents),
-            hurdle=tuple(_without(regressions, column, again=again) for column in inside),
-            ceiling=regressions.from_code(range(regressions.code.shape[1]), again=again).of(
-                latents
-            ),
-        )
-
-    def purity_of(*, again: bool) -> Score:
-        return _scored(
-            regressions.from_latents(inside, again=again).of(code),
-            floor=regressions.from_latents(outside, again=again).of(code),
-            hurdle=(),
-            ceiling=regressions.from_latents(range(family.dimension), again=again).of(code),
-        )
-
-    completeness, purity = completeness_of(again=False), purity_of(again=False)
-    if completeness.open(bar):
-        completeness = completeness_of(again=True)
-    if purity.open(bar):
-        purity = purity_of(again=True)
-    coordinates = int(alive[list(block.coordinates)].sum())
-    if completeness.open(bar):
-        coordinates = len(regressions.independent(block.coordinates, of=inside))
+    completeness = _scored(
+        regressions.from_code(block.coordinates).of(latents),
+        floor=floor.of(latents),
+        hurdle=tuple(_without(regressions, column) for column in inside),
+        ceiling=regressions.from_code(range(regressions.code.shape[1])).of(latents),
+    )
+    purity = _scored(
+        regressions.from_latents(inside).of(code),
+        floor=floor.of(code),
+        hurdle=(),
+        ceiling=regressions.from_latents(range(family.dimension)).of(code),
+    )
     verdict, reason = judge(
         promised=block.promised,
         dimension=len(inside),
-        coordinates=coordinates,
+        coordinates=int(alive[list(block.coordinates)].sum()),
         completeness=completeness,
         purity=purity,
         bar=bar,
@@ -365,10 +343,10 @@ def _measured(
     )
 
 
-def _without(regressions: Regressions, column: int, *, again: bool) -> float:
+def _without(regressions: Regressions, column: int) -> float:
     """R2 of one latent from all others."""
     others = [other for other in range(regressions.latents.shape[1]) if other != column]
-    return float(regressions.from_latents(others, again=again).nonlinear[column])
+    return float(regressions.from_latents(others).nonlinear[column])
 
 
 def _scored(

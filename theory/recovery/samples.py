@@ -1,9 +1,8 @@
 """Samples z [N, d] and zhat [N, D]: checked, split into fit, choose and test rows, standardised.
 
-An invertible map of one input coordinate changes no population R2, and an invertible map of a
-target changes none that is 1. Both are therefore mapped to a standard normal by their ranks, which
-takes heavy tails, saturations and far modes away; inputs are shown standardised as well. All maps
-use the rows the regression fits on.
+An invertible map of one input coordinate changes no population R2. Inputs are therefore shown to
+the regression twice, standardised and mapped to a standard normal by their ranks, which takes the
+heavy tails and saturations of trained codes away. Both maps use the rows the regression fits on.
 """
 
 # pyright: basic
@@ -112,61 +111,32 @@ def standardised(
     return (values - known.mean(0)) / scale * (deviation > 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NormalScores:
-    """q(x) = Phi^-1(F(x)) per column, F the distribution of known rows, linear between quantiles.
+def normalised_by_rank(
+    values: Float[Tensor, "n columns"], fit: Int[Tensor, " fit"], knots: int = 257
+) -> Float[Tensor, "n columns"]:
+    """q(x) = Phi^-1(F(x)) with F the distribution of the rows `fit`, linear between quantiles.
 
-    Equal values share the mean of their scores; values outside the range seen are mapped to its
-    ends. Monotone, so it changes no question of which values can be told from which.
-
-    Attributes:
-        quantiles: of the known rows, ascending.
-        scores: q of each quantile.
-
-    >>> known = torch.tensor([[0.0], [0.0], [1.0], [9.0]], dtype=torch.float64)
-    >>> NormalScores.of(known)(torch.tensor([[0.0], [5.0]], dtype=torch.float64)).round(decimals=2)
-    tensor([[-0.7300],
-            [ 0.7300]], dtype=torch.float64)
+    Values outside the range seen are mapped to its ends.
     """
-
-    quantiles: Float[Tensor, "columns knots"]
-    scores: Float[Tensor, "columns knots"]
-
-    @classmethod
-    def of(cls, known: Float[Tensor, "fit columns"], knots: int = 1025) -> "NormalScores":
-        """From known rows; of more than `knots` some stand for all."""
-        places = torch.linspace(0, len(known) - 1, min(knots, len(known)), device=known.device)
-        places = places.round().long()
-        quantiles = known.sort(0).values[places].T.contiguous()
-        normal = torch.special.ndtri((places.to(known.dtype) + 0.5) / len(known))
-        # The mean over equal quantiles, by sums up to either end of them.
-        first = torch.searchsorted(quantiles, quantiles)
-        last = torch.searchsorted(quantiles, quantiles, right=True)
-        sums = torch.cat([normal.new_zeros(1), normal.cumsum(0)])
-        return cls(quantiles=quantiles, scores=(sums[last] - sums[first]) / (last - first))
-
-    def take(self, count: int) -> "NormalScores":
-        """Of the first columns."""
-        return NormalScores(quantiles=self.quantiles[:count], scores=self.scores[:count])
-
-    def __call__(self, values: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
-        columns = values.T.contiguous()
-        right = torch.searchsorted(self.quantiles, columns).clamp_(1, self.quantiles.shape[1] - 1)
-        low, high = self.quantiles.gather(1, right - 1), self.quantiles.gather(1, right)
-        before, after = self.scores.gather(1, right - 1), self.scores.gather(1, right)
-        share = ((columns - low) / (high - low).clamp_min(1e-300)).clamp_(0, 1)
-        return (before + share * (after - before)).T.contiguous()
+    known = values[fit].sort(0).values
+    places = torch.linspace(0, len(fit) - 1, min(knots, len(fit)), device=values.device)
+    places = places.round().long()
+    quantiles = known[places].T.contiguous()
+    normal = torch.special.ndtri((places.to(values.dtype) + 0.5) / len(fit))
+    columns = values.T.contiguous()
+    right = torch.searchsorted(quantiles, columns).clamp_(1, len(places) - 1)
+    low, high = quantiles.gather(1, right - 1), quantiles.gather(1, right)
+    share = ((columns - low) / (high - low).clamp_min(1e-300)).clamp_(0, 1)
+    return (normal[right - 1] + share * (normal[right] - normal[right - 1])).T.contiguous()
 
 
-def bumps(
-    ranked: Float[Tensor, "n columns"], count: int = 6, width: float = 1.0
-) -> Float[Tensor, "n features"]:
-    """exp(-(q - c)^2 / 2 w^2) at `count` centres c in [-2, 2] for every column: functions of it.
+def bumps(ranked: Float[Tensor, "n columns"], count: int = 6) -> Float[Tensor, "n features"]:
+    """exp(-(q - c)^2 / 2) at `count` centres c in [-2, 2] for every column: smooth functions of it.
 
     `count` features a column, side by side; the coordinate-wise part of a regression.
     """
     centres = torch.linspace(-2, 2, count, dtype=ranked.dtype, device=ranked.device)
-    return torch.exp(-(((ranked[:, :, None] - centres) / width).square() / 2)).flatten(1)
+    return torch.exp(-((ranked[:, :, None] - centres).square() / 2)).flatten(1)
 
 
 def feature_columns(columns: list[int], count: int = 6) -> list[int]:

@@ -12,27 +12,13 @@ The hurdle is the floor; for completeness it is the R2 of z_i from all other lat
 higher, or else a code of one direction would hold a whole block of nearly equal latents.
 
 For zhat = z_k + b z_j the share of purity that is missing is b^2 of what the floor leaves, however
-strongly z_k and z_j depend on each other.
-
-A low score refutes recovery only if the regression is not to blame (derived here). The ceiling of a
-purity is R2 of the same target from all latents, that of a completeness R2 from the whole code. A
-score below its bar is a failure
-
-    if other inputs explain more than half of what it lacks: ceiling - R2 > (1 - R2) / 2;
-    if it is a completeness, and the whole code explains less than 5 % of what other latents leave.
-
-It also fails where B^ has fewer coordinates than B dimensions, not counting those that the others
-tell to 99.9 % or that take few values where z does not: no continuous injection fits (invariance of
-domain). Otherwise the question is open, "undecided": what is missing may be lost, noise, or a
-function too rough for the samples. What the rule cannot see is named in docs/recovery_audit.md.
+strongly z_k and z_j depend on each other. A score that lacks certainty refutes recovery if other
+inputs do better (its ceiling is higher); if nothing does better it leaves the question open.
 """
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-
-# The least share of a latent in the whole code that leaves room for a rough function of the rest.
-NOTHING = 0.05
 
 
 class Verdict(StrEnum):
@@ -112,7 +98,7 @@ class Score:
     def certainties(self) -> tuple[float, ...]:
         """1 - (1 - R2) / (1 - hurdle) of each coordinate."""
         return tuple(
-            _certainty(score, hurdle)
+            1 - (1 - score) / max(1 - max(hurdle, 0.0), 1e-9)
             for score, hurdle in zip(self.coordinates, self.hurdles, strict=True)
         )
 
@@ -122,65 +108,26 @@ class Score:
         known = [value for value in self.certainties if not math.isnan(value)]
         return min(known, default=1.0 if self.vacuous else math.nan)
 
-    @property
-    def elsewhere(self) -> tuple[bool, ...]:
-        """Whether other inputs explain more than half of what each coordinate lacks."""
-        return tuple(
-            ceiling - score > (1 - score) / 2
-            for score, ceiling in zip(self.coordinates, self.ceilings, strict=True)
-        )
-
-    def open(self, bar: Bar) -> bool:
-        """Some score is below its bar and no other inputs explain why: ask a second regression."""
-        return any(
-            score < bar.threshold and not elsewhere
-            for score, elsewhere in zip(self.coordinates, self.elsewhere, strict=True)
-        )
-
-    def failure(self, bar: Bar, *, nothing: float = -math.inf) -> str:
-        """Why the score refutes recovery, in words; empty if it does not.
-
-        Args:
-            bar: what the score must reach.
-            nothing: a ceiling that explains less of what the hurdle leaves refutes too.
-        """
-        rows = zip(
-            self.coordinates,
-            self.hurdles,
-            self.ceilings,
-            self.certainties,
-            self.elsewhere,
-            strict=True,
-        )
-        for index, (score, hurdle, ceiling, certainty, elsewhere) in enumerate(rows):
+    def failure(self, bar: Bar) -> str:
+        """Why the score refutes recovery, in words; empty if it does not."""
+        rows = zip(self.coordinates, self.hurdles, self.ceilings, self.certainties, strict=True)
+        for index, (score, hurdle, ceiling, certainty) in enumerate(rows):
             where = f"{score:.3f} in coordinate {index + 1}"
-            silent = _certainty(ceiling, hurdle) < nothing
-            if score < bar.threshold and (elsewhere or silent):
+            span = f"{hurdle:.3f} from other latents and {ceiling:.3f} from all inputs"
+            if score < bar.threshold:
                 return f"{where} is below {bar.threshold:g}"
-            if certainty < bar.certainty and elsewhere:
-                return (
-                    f"{where} stands against {hurdle:.3f} from other latents and {ceiling:.3f} "
-                    "from all inputs"
-                )
+            # Half of the shortfall is explained by other inputs, so the regression is not to blame.
+            if certainty < bar.certainty and ceiling - score > (1 - score) / 2:
+                return f"{where} stands against {span}"
         return ""
 
     def doubt(self, bar: Bar) -> str:
-        """Why a score that refutes nothing decides nothing either; empty if it decides."""
+        """Why a score that reaches the bar decides nothing, in words; empty if it decides."""
         if self.coordinates and math.isnan(self.worst):
             return "has nothing to measure, every target is constant"
-        if self.worst < bar.threshold:
-            at = self.coordinates.index(self.worst)
-            return (
-                f"{self.worst:.3f} in coordinate {at + 1} is below {bar.threshold:g}, and from all "
-                f"inputs it is {self.ceilings[at]:.3f}: lost, noise, or too rough to be regressed"
-            )
         if self.certainty < bar.certainty:
             return f"{self.average:.3f} says little beyond what other latents tell"
         return ""
-
-
-def _certainty(score: float, hurdle: float) -> float:
-    return 1 - (1 - score) / max(1 - max(hurdle, 0.0), 1e-9)
 
 
 def _mean(values: tuple[float, ...], *, empty: float) -> float:
@@ -204,7 +151,7 @@ def judge(
     Args:
         promised: the family identifies the block.
         dimension: d(B).
-        coordinates: columns of zhat on the block that the others do not tell.
+        coordinates: columns of zhat on the block that are not constant.
         completeness: of the block.
         purity: of the block.
         bar: what the scores must reach.
@@ -221,10 +168,11 @@ def judge(
     failures: list[str] = []
     if coordinates < dimension:
         failures.append(f"{coordinates} coordinates cannot hold {dimension} dimensions")
-    if words := completeness.failure(bar, nothing=NOTHING):
-        failures.append(f"completeness {words}")
-    if words := purity.failure(bar):
-        failures.append(f"purity {words}")
+    failures += [
+        f"{name} {words}"
+        for name, score in (("completeness", completeness), ("purity", purity))
+        if (words := score.failure(bar))
+    ]
     if failures:
         return (Verdict.MISSED if promised else Verdict.NOT_IDENTIFIED), "; ".join(failures)
     doubts = [

@@ -5,14 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm, t
 
 from theory.captions import CaptionFamily
 from theory.errors import InputError
 from theory.recovery import Grid, Probe, Ridge, Verdict, block_recovery
 from theory.recovery.encoders import known_encoders
 from theory.recovery.inputs import Regression
-from theory.recovery.recovery import SECOND, Recovery
+from theory.recovery.recovery import Recovery
 
 FAMILY = CaptionFamily.from_captions([["a", "b"], ["a", "c"], ["d"]], sizes={"a": 2})
 COLUMNS = [
@@ -36,7 +35,6 @@ def latents(rows: int, strength: float = 0.0, seed: int = 0) -> np.ndarray:
 def measured(z: np.ndarray, zhat: np.ndarray, **settings: object) -> Recovery:
     masks = settings.pop("masks", FAMILY.dimension_masks)
     settings.setdefault("regression", Ridge(landmarks=64, bandwidths=(1.8,)))
-    settings.setdefault("second", None)
     return block_recovery(z, zhat, family=FAMILY, masks=masks, **settings)  # type: ignore[arg-type]
 
 
@@ -197,7 +195,7 @@ def test_constant_code_and_constant_latents_have_an_answer() -> None:
     z[:, 4] = 2.0
     still = next(row for row in measured(z, latents(500)).blocks if row.block == {"d"})
     assert np.isnan(still.completeness.average)
-    assert still.verdict is Verdict.UNDECIDED
+    assert still.verdict is Verdict.MISSED
 
 
 @pytest.mark.parametrize("regression", [Grid(), Probe(width=8, steps=10)])
@@ -217,64 +215,7 @@ def test_odd_inputs_have_an_answer_by_every_regression(regression: Regression) -
         for row in recovery.blocks:
             undefined = np.isnan(row.completeness.coordinates).sum()
             assert undefined == (latent is still and "d" in row.block)
-    promised = {row.verdict for row in recovery.blocks if row.promised}
-    assert promised <= {Verdict.MISSED, Verdict.UNDECIDED}
-
-
-LAWS = {
-    "Cauchy": lambda x: np.tan(np.pi * (norm.cdf(x) - 0.5)),
-    "t(1.5)": lambda x: t.ppf(norm.cdf(x), 1.5),
-    "lognormal": np.exp,
-    "Pareto": lambda x: norm.sf(x) ** (-1 / 1.2),
-    "exp(4 normal)": lambda x: np.exp(4 * x),
-    "modes at -10 and 10": lambda x: np.where(x < 0, -10, 10) + 0.1 * (np.abs(x) - 0.8),
-}
-
-
-@pytest.mark.parametrize("law", LAWS)
-def test_a_monotone_code_is_recovered_whatever_the_law(law: str) -> None:
-    z = LAWS[law](latents(1200))
-    code = np.arcsinh(3 * z)
-    recovery = measured(z, code, resamples=0)
-    for row in recovery.blocks:
-        assert row.verdict in (Verdict.IDENTIFIED, Verdict.SURPRISE), (law, row)
-
-
-def test_a_sign_is_not_the_value_though_it_has_nearly_all_of_the_variance() -> None:
-    """Modes at -10 and 10 with deviation 0.1: R2 of z from its sign is 0.9999."""
-    z = latents(1200)
-    z[:, 4] = np.where(z[:, 4] < 0, -10, 10) + 0.1 * latents(1200, seed=1)[:, 4]
-    zhat = z.copy()
-    zhat[:, 4] = np.sign(z[:, 4])
-    row = next(row for row in measured(z, zhat, resamples=0).blocks if row.block == {"d"})
-    assert row.completeness.linear > 0.999
-    assert row.completeness.average < 0.7
-    assert row.verdict is Verdict.MISSED
-
-
-@pytest.mark.parametrize(
-    ("second", "expected"), [(None, Verdict.UNDECIDED), (SECOND, Verdict.IDENTIFIED)]
-)
-def test_a_rough_code_is_undecided_until_a_second_regression_finds_it(second, expected) -> None:  # type: ignore[no-untyped-def]
-    """zhat_1 = z_1 + sin 6 z_2 within a concept: all latents together do not tell it either."""
-    z = latents(2000)
-    zhat = z.copy()
-    zhat[:, 0] += np.sin(6 * z[:, 1])
-    recovery = measured(z, zhat, second=second, regression=Ridge(), resamples=0)
-    row = next(row for row in recovery.blocks if row.block == {"a"})
-    assert row.verdict is expected
-    if second is None:
-        assert row.purity.ceilings[0] == pytest.approx(0.71, abs=0.1)
-
-
-def test_a_dimension_that_others_tell_does_not_count() -> None:
-    z = latents(1200)
-    zhat = z.copy()
-    zhat[:, 0] += zhat[:, 1]
-    zhat[:, 1] = -(zhat[:, 0] ** 3)
-    row = next(row for row in measured(z, zhat, resamples=0).blocks if row.block == {"a"})
-    assert row.verdict is Verdict.MISSED
-    assert "1 coordinates cannot hold 2 dimensions" in row.reason
+    assert {row.verdict for row in recovery.blocks if row.promised} == {Verdict.MISSED}
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from theory.recovery.samples import NormalScores, Split, spread, standardised
+from theory.recovery.samples import Split, normalised_by_rank, spread, standardised
 
 CPU = torch.device("cpu")
-
-
-def normalised_by_rank(x: torch.Tensor, fit: torch.Tensor) -> torch.Tensor:
-    return NormalScores.of(x[fit])(x)
 
 
 @pytest.mark.parametrize("rows", [32, 33, 100, 4097])
@@ -53,14 +49,3 @@ def test_rounding_is_not_spread() -> None:
     x[0, 0] += 1e-15
     assert torch.equal(spread(x), torch.zeros(2, dtype=torch.float64))
     assert torch.equal(standardised(x, torch.arange(100)), torch.zeros_like(x))
-
-
-def test_equal_values_share_one_score_and_the_scores_are_in_order() -> None:
-    """Half of a rectified code is 0: the score of 0 is the mean of that half, not its least."""
-    x = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)).double().clamp_min(0)
-    found = NormalScores.of(x)(x)
-    zero = found[x == 0]
-    assert zero.std() < 1e-12
-    half = norm.ppf((np.arange(len(zero)) + 0.5) / 1000).mean()
-    assert float(zero[0]) == pytest.approx(half, abs=0.01)
-    assert abs(float(found.mean())) < 0.01
