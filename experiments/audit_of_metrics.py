@@ -23,13 +23,13 @@ from rich.progress import track
 from sklearn.metrics import roc_auc_score
 
 from experiments.markdown import markdown
-from theory.storage import write_atomically
 from theory import CaptionFamily, Concept
 from theory.recovery import Verdict, block_recovery
 from theory.recovery.encoders import KnownEncoder, known_encoders, leaking_encoder
 from theory.recovery.metrics import dci, mask_agreement, mean_correlation
 from theory.recovery.recovery import BlockScore, Recovery
 from theory.recovery.swap import swap_test
+from theory.storage import write_atomically
 
 FAITHFUL = 5
 STRONG, EXTREME = 0.8, 0.98

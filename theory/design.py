@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations, count
 from math import comb
-from typing import NamedTuple, SupportsIndex
+from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from theory.caption_sets import Wanted
 from theory.captions import CaptionFamily
-from theory.concepts import Block, Concept, ConceptSpace, in_order, intersection
+from theory.concepts import Block, Concept, ConceptSpace, Sizes, in_order, intersection
 from theory.errors import InputError
 from theory.prediction import predict
 
@@ -49,7 +49,6 @@ class Progress(NamedTuple):
 Watch = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Design(CaptionFamily):
     """A caption family made to identify every concept alone, with a bound on how small it can be.
 
@@ -61,8 +60,10 @@ class Design(CaptionFamily):
     'Sperner: 3 captions tell at most 3 concepts apart, not 4'
     """
 
-    lower_bound: int
-    reason: str
+    def __init__(self, family: CaptionFamily, *, lower_bound: int, reason: str) -> None:
+        super().__init__(family)
+        self.lower_bound = lower_bound
+        self.reason = reason
 
     @property
     def optimal(self) -> bool:
@@ -178,7 +179,7 @@ def smallest_family(
     *,
     order: Mapping[Concept, Iterable[Concept]] | None = None,
     max_length: int | None = None,
-    sizes: Mapping[Concept, SupportsIndex] | None = None,
+    sizes: Sizes | None = None,
     seconds: float = SECONDS,
     watch: Watch | None = None,
 ) -> Design:
@@ -242,16 +243,10 @@ def smallest_family(
         captions, lower_bound, reason = _search(
             wanted, _irredundant(closures), lower_bound, reason, "captions", seconds, watch
         )
-    family = CaptionFamily.from_captions(
+    family = CaptionFamily(
         [[names[k] for k in sorted(caption)] for caption in captions], concepts=names, sizes=sizes
     )
-    design = Design(
-        space=family.space,
-        captions=family.captions,
-        weights=family.weights,
-        lower_bound=lower_bound,
-        reason=reason,
-    )
+    design = Design(family, lower_bound=lower_bound, reason=reason)
     assert [design.closure(k) for k in names] == [
         frozenset(names[j] for j in closure) for closure in closures
     ]

@@ -132,7 +132,7 @@ class Ring:
             InputError: there is no caption.
         """
         closures = closures_of(
-            as_block(caption, where=f"caption {i}") for i, caption in enumerate(captions)
+            as_block(caption, where=f"caption {i}") for i, caption in enumerate(captions, start=1)
         )
         if not closures:
             raise InputError(

@@ -104,10 +104,10 @@ class Counts:
             columns: list[int] = []
             ends = [0]
             for caption in group:
-                names = dict.fromkeys(in_order(caption, where=f"caption {seen + len(ends) - 1}"))
+                names = dict.fromkeys(in_order(caption, where=f"caption {seen + len(ends)}"))
                 if not names:
                     raise InputError(
-                        f"caption {seen + len(ends) - 1} is empty",
+                        f"caption {seen + len(ends)} is empty",
                         rule="a caption mentions at least one concept",
                         fix="drop it or name a concept",
                     )

@@ -87,7 +87,8 @@ def searched(
 ) -> Addition:
     """The fewest new captions, with a bar for the time that the search takes."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("what would separate them", total=seconds)
 
         def watch(progress: Progress) -> None:

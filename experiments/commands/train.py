@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, ClassVar, Union
 
 import tyro
 
@@ -27,6 +27,8 @@ class Train(Command):
     Stopped and started again, the same command continues; finished, it reads the finished run.
     Under torchrun all its processes train together.
     """
+
+    joins: ClassVar[bool] = True
 
     data: Annotated[Dataset, tyro.conf.arg(constructor_factory=any_dataset)]
     """Which data set."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.commands.command import Command
 from experiments.commands.train import train_and_tell
@@ -17,6 +17,8 @@ class Verify(Command):
     minute on two cores. The same command gives the same numbers. It is `train vectors` with our
     method. Under torchrun all its processes train together.
     """
+
+    joins: ClassVar[bool] = True
 
     data: Vectors = field(default_factory=Vectors)
     """The captions and the latents."""

@@ -56,10 +56,10 @@ def run_folder(root: Path) -> Path:
     [
         (["predict", "--captions", CAPTIONS, "--wanted", "lamp"], "'lamp' is not a concept"),
         (["predict", "--captions", CAPTIONS, "--sizes", "lamp=2"], "unknown concept 'lamp'"),
-        (["predict", "--captions", "bear;;pen"], "caption 1 is empty"),
-        (["predict", "--captions", ""], "caption 0 is empty"),
+        (["predict", "--captions", "bear;;pen"], "caption 2 is empty"),
+        (["predict", "--captions", ""], "caption 1 is empty"),
         (["predict", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
-        (["verify", "--captions", "bear;;pen"], "caption 1 is empty"),
+        (["verify", "--captions", "bear;;pen"], "caption 2 is empty"),
         (["verify", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
         (["verify", "--steps", "0"], "0 steps"),
         (["verify", "--dimensions", "0"], "dimensions = 0"),
@@ -287,7 +287,7 @@ def test_the_module_is_the_command():
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
-        "smartclip: caption 1 is empty; a caption mentions at least one concept: "
+        "smartclip: caption 2 is empty; a caption mentions at least one concept: "
         "drop it or name a concept\n"
     )
 

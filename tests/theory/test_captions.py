@@ -80,14 +80,14 @@ def test_a_matrix_is_left_as_it_was():
     ("captions", "arguments", "named"),
     [
         ([], {}, "no caption"),
-        ([["a"], []], {}, "caption 1 is empty"),
-        (["ab"], {}, "caption 0 is the text 'ab'"),
+        ([["a"], []], {}, "caption 2 is empty"),
+        (["ab"], {}, "caption 1 is the text 'ab'"),
         ("ab", {}, "captions is 'ab'"),
         ([["a"]], {"sizes": {"b": 1}}, "'b'"),
         ([["a"]], {"sizes": {"a": -1}}, "-1"),
-        ([["a"]], {"concepts": ["b"]}, "caption 0 mentions the unknown concept 'a'"),
-        ([["a"]], {"weights": [float("nan")]}, "the weight of caption 0 is nan"),
-        ([["a"]], {"weights": [0]}, "the weight of caption 0 is 0"),
+        ([["a"]], {"concepts": ["b"]}, "caption 1 mentions the unknown concept 'a'"),
+        ([["a"]], {"weights": [float("nan")]}, "the weight of caption 1 is nan"),
+        ([["a"]], {"weights": [0]}, "the weight of caption 1 is 0"),
         ([["a"]], {"weights": [1, 1]}, "2 weights for 1 captions"),
     ],
 )
@@ -102,7 +102,7 @@ def test_bad_captions_are_refused_by_name(captions: list, arguments: dict, named
         (np.array([[1, 2]]), "the matrix holds 2"),
         (np.array([[1, np.nan]]), "the matrix holds nan"),
         (np.array([1, 0]), r"shape \(2,\)"),
-        (np.array([[1, 0], [0, 0]]), "caption 1 is empty"),
+        (np.array([[1, 0], [0, 0]]), "caption 2 is empty"),
         ([[1, 0], [1]], "shape"),
         (np.zeros((0, 3)), "no caption"),
         (sparse.coo_array(np.array([1, 0])), r"shape \(2,\)"),
@@ -116,7 +116,7 @@ def test_bad_matrices_are_refused_by_name(matrix: object, named: str):
 def test_an_empty_stream_and_an_empty_caption_in_it_are_refused():
     with pytest.raises(InputError, match="no caption"):
         CaptionFamily.from_stream(iter([]))
-    with pytest.raises(InputError, match="caption 1 is empty"):
+    with pytest.raises(InputError, match="caption 2 is empty"):
         CaptionFamily.from_stream(iter([["a"], []]))
 
 
@@ -162,7 +162,7 @@ for captions, sizes, weights in [
 """
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     lines = told.stdout.decode().splitlines()
-    named = ["caption 0 is 3", "caption 0", "captions is 7", "1.5", "nan", "'2'", "['x']"]
+    named = ["caption 1 is 3", "caption 1", "captions is 7", "1.5", "nan", "'2'", "['x']"]
     for line, name in zip(lines, named, strict=True):
         assert name in line
 

@@ -200,7 +200,7 @@ def test_sixty_four_concepts_and_a_thousand_captions_are_quick():
     family = CaptionFamily.from_matrix(masks)
 
     def ask() -> None:
-        fresh = CaptionFamily(space=family.space, captions=family.captions, weights=family.weights)
+        fresh = CaptionFamily(family)
         prediction = predict(fresh)
         assert prediction.alone == (0,)
         assert len(prediction.entangled) == 63

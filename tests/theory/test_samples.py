@@ -78,7 +78,7 @@ def test_so_many_mentions_are_needed_and_no_fewer(rate: float, epsilon: float):
 def test_bad_questions_are_refused():
     with pytest.raises(InputError, match="no caption"):
         Counts.from_captions([])
-    with pytest.raises(InputError, match="caption 1 is empty"):
+    with pytest.raises(InputError, match="caption 2 is empty"):
         Counts.from_captions([["a"], []])
     counts = Counts.from_captions([["a", "b"]])
     with pytest.raises(InputError, match="'c' is not a concept"):

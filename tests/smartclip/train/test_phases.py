@@ -21,7 +21,7 @@ def at(step: int, name: str):
 
 def test_a_ramp_is_constant_outside_its_share():
     ramp = Ramp(2.0, 6.0, begin=0.25, end=0.75)
-    assert [ramp.at(share) for share in (0, 0.25, 0.5, 0.75, 1)] == [2, 2, 4, 6, 6]
+    assert [ramp.at(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)] == [2, 2, 4, 6, 6]
 
 
 def test_shapes():
