@@ -80,8 +80,12 @@ def leading_components(x: Float[Tensor, "B D"], components: int) -> Float[Tensor
             covariance = centred.T @ centred if tall else centred @ centred.T
             kept = min(components, len(covariance))
             # Eigenvalues ascend.
-            directions = torch.linalg.eigh(covariance).eigenvectors
+            values, directions = torch.linalg.eigh(covariance)
             directions = directions.narrow(1, len(covariance) - kept, kept)
-        if tall:
-            return mean + (centred @ directions) @ directions.T
-        return mean + directions @ (directions.T @ centred)
+            if not tall:
+                # Of [B, B] the eigenvectors are scores; V_k is what they are scores of. A direction
+                # in which the batch does not vary is none, and stays 0.
+                lengths = values.narrow(0, len(values) - kept, kept).clamp_min(0).sqrt()
+                seen = lengths > lengths.max() * len(x) * torch.finfo(x.dtype).eps
+                directions = (centred.T @ directions) * torch.where(seen, 1 / lengths, 0)
+        return mean + (centred @ directions) @ directions.T

@@ -119,7 +119,7 @@ def test_published_is_the_formula_of_the_paper(step: int):
         target = torch.arange(BATCH)
         captions, pictures = F.cross_entropy(logits, target), F.cross_entropy(logits.T, target)
         # AdamW does not see the factor 1/20.
-        return (10 * (captions + pictures) + 2 * share.mean()) / 20
+        return (10 * (captions + pictures) + 2 * mask.mean()) / 20
 
     # The published square of the mask under the root has another gradient on {0, 1} than ours,
     # which is linear in the mask; where masks are open they agree, and so they start.
