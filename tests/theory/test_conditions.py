@@ -181,9 +181,10 @@ def test_a_concept_in_two_pieces_is_not_connected():
 
 def test_a_world_that_fills_the_gap_is_believed():
     """Two narrow modes far apart, with full support: the world knows that nothing is missing."""
-    z = rng().normal(size=(5000, 2)) * 0.1
-    z[:, 0] += 20 * rng().integers(0, 2, 5000) - 10
-    seen = Observations.of(FAMILY, z=z, caption=rng().integers(0, 2, 5000))
+    generator = rng()
+    z = generator.normal(size=(5000, 2)) * 0.1
+    z[:, 0] += 20 * generator.integers(0, 2, 5000) - 10
+    seen = Observations.of(FAMILY, z=z, caption=generator.integers(0, 2, 5000))
     known = check_support(seen, supported=lambda points: np.ones(len(points), dtype=bool))
     assert known.answer == "cannot tell"
     unknown = check_support(seen)

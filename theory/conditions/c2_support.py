@@ -53,7 +53,7 @@ def check_support(
     Three searches. *Recombination*: where the support of p(z) is known, concepts are mixed across
     samples, and a mixture outside the support refutes exactly. *Gaps*: as Z_k is connected, the
     values of one coordinate of z form an interval; an empty stretch between two neighbouring
-    values refutes if a strip of a quarter of its width beside it holds c samples, c as below.
+    values refutes if the strips of a quarter of its width on both sides hold c samples each.
     *Holes*: each coordinate of z and of the noises is cut into strips of equal probability; then
     within each caption, and within each quarter and sixteenth of each other variable, an interval
     of one strip with c samples, next to an empty interval of four strips, refutes if
@@ -239,7 +239,8 @@ def _gap(
             right = np.searchsorted(values, values[1:] + width / HOLE, side="right") - np.arange(
                 1, len(values)
             )
-            beside = np.maximum(left, right)
+            # A heavy tail crowds on one side of its widest gap only; two pieces crowd on both.
+            beside = np.minimum(left, right)
             at = int(beside.argmax())
             if beside[at] < enough:
                 continue
