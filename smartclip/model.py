@@ -64,7 +64,7 @@ class SmartCLIP(nn.Module):
         gate: how logits become masks, for caption masks and shared gates alike.
         opening: probability with which caption gates are open at first.
 
-    `carried` is what the loss of a training run keeps here (see `smartclip.train.carried`).
+    `loss_state` is what the loss of a training run keeps here (see `smartclip.train.loss_state`).
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class SmartCLIP(nn.Module):
         # sigmoid(3) = 0.95: every coordinate is used at first, and each can still be given up.
         shared = nn.Parameter(torch.full((dimension,), 3.0)) if masks and budget else None
         self.shared_logits: nn.Parameter | None = shared
-        self.carried: nn.Module | None = None
+        self.loss_state: nn.Module | None = None
 
     def encode_image(self, images: Tensor) -> Float[Tensor, "B D"]:
         """z^_I, unmasked."""

@@ -42,7 +42,7 @@ class Demo(Command):
             names = ("ours", *data.beside)
             result = train_and_measure(data, names, self.out, seed=self.seed, device=device)
             assert result is not None  # torchrun does not start this command
-            result.tell(console)
+            result.show(console)
             results[name] = result
         page = write_report(
             self.out / "demo.html",

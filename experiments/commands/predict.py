@@ -57,7 +57,7 @@ class Predict(Command):
         wanted = tuple(family.space.named(clean(name)) for name in self.wanted)
         addition = searched(family, wanted, self.max_caption_length, self.seconds)
         console = Console(highlight=False, markup=False)
-        tell(console, prediction, addition, wanted)
+        show(console, prediction, addition, wanted)
         if self.figure is not None:
             from experiments.figures.lattice import prediction_figure
             from experiments.figures.style import save
@@ -141,7 +141,7 @@ def braces(family: CaptionFamily, block: Iterable[Concept]) -> str:
     return "{" + ", ".join(map(family.space.label, family.space.ordered(block))) + "}"
 
 
-def tell(
+def show(
     console: Console, prediction: Prediction, addition: Addition, wanted: tuple[Concept, ...]
 ) -> None:
     """Print the explanation."""

@@ -88,6 +88,6 @@ def train_and_tell(
     section = result.section()
     page = write_report(section.folder / "report.html", section.title, [section])
     console = Console(highlight=False)
-    result.tell(console)
+    result.show(console)
     console.print(f"\nReport: {page}", markup=False, soft_wrap=True)
     return result.to_dict() | {"report": str(page)}

@@ -52,7 +52,7 @@ class Result(Protocol):
         """For the report."""
         ...
 
-    def tell(self, console: Any) -> None:
+    def show(self, console: Any) -> None:
         """For the terminal."""
         ...
 

@@ -186,7 +186,7 @@ class Blocks:
             f"code of exactly the same losses that is entangled, its twin, which mixes {mixed}."
         )
 
-    def tell(self, console: Console) -> None:
+    def show(self, console: Console) -> None:
         """The blocks in tables and the verdict in words."""
         table = Table(title="What was promised and what was measured (held out)")
         for title in ("block", "", "promised", "completeness", "purity", "floor", "coordinates"):

@@ -109,7 +109,7 @@ class FineTuning:
             folder=self.folder.path,
         )
 
-    def tell(self, console: Console) -> None:
+    def show(self, console: Console) -> None:
         """Retrieval before and after, and the verdict."""
         console.print(retrieval_table("held out", self.table()))
         console.print(self.verdict())

@@ -30,9 +30,9 @@ from smartclip.evaluate.readout import Readout, readout
 from smartclip.evaluate.retrieval import KS, Retrieval, read, retrieval
 from smartclip.evaluate.words import WordEffects, word_effects
 from smartclip.model import SmartCLIP
-from smartclip.train.carried import scale_as_number
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import METRICS
+from smartclip.train.loss_state import scale_as_number
 from smartclip.train.phases import held_from, moment
 from theory import Prediction, predict
 from theory.recovery import Recovery, block_recovery
@@ -169,7 +169,7 @@ class Comparison:
             folder=self.folder.path,
         )
 
-    def tell(self, console: Console) -> None:
+    def show(self, console: Console) -> None:
         """The retrieval of each gallery and the verdict."""
         for gallery, rows in self.table().groupby("gallery", sort=False):
             console.print(retrieval_table(str(gallery), rows))

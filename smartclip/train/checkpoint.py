@@ -180,7 +180,7 @@ class Checkpoints:
         except RuntimeError as error:
             raise _unreadable(saved.path, "its generator has no such state") from error
         for name, tensor in state.model.state_dict().items():
-            if name.startswith("carried.") and not torch.isfinite(_local(tensor)).all():
+            if name.startswith("loss_state.") and not torch.isfinite(_local(tensor)).all():
                 raise _unreadable(saved.path, f"{name} is not finite")
         state.step, state.best = header.step, header.best
 
@@ -241,7 +241,7 @@ def load_model(path: Path, model: nn.Module) -> None:
     """Put the weights of a checkpoint, whole or sharded, into a model; strictly.
 
     Where the run kept a moving average of the weights, it is the average that is put there. What
-    the loss carried is left out, unless the model has a place for it.
+    the loss kept is left out, unless the model has a place for it.
 
     Args:
         path: `checkpoint.safetensors` or a `.sharded` folder.
@@ -250,12 +250,12 @@ def load_model(path: Path, model: nn.Module) -> None:
     Raises:
         InputError: not a readable checkpoint, or of another model.
     """
-    carried = any(name.startswith("carried.") for name in model.state_dict())
+    has_state = any(name.startswith("loss_state.") for name in model.state_dict())
     with _Saved.opened(path) as saved:
         known = {
             name: described
             for name, described in saved.tensors.items()
-            if carried or not name.startswith("model/carried.")
+            if has_state or not name.startswith("model/loss_state.")
         }
         _refuse_misfit(model, known, path)
         tensors = {}

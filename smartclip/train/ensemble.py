@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from smartclip.model import GateNoise, SmartCLIP
-from smartclip.train.carried import carry, constraint_of
 from smartclip.train.config import TrainConfig
+from smartclip.train.loss_state import attach_loss_state, constraint_of
 from smartclip.train.losses import Noise, caption_loss, draw_noise
 from smartclip.train.method import Method, Objective
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
@@ -109,7 +109,7 @@ class Ensemble:
         self.phases = [method.phases for method in methods]
         self.steps, self.config = methods[0].steps, configs[0]
         for model, method in zip(models, methods, strict=True):
-            carry(model, method)
+            attach_loss_state(model, method)
             model.train()
         first = next(models[0].parameters())
         self.device, self.dtype = first.device, first.dtype
@@ -195,7 +195,7 @@ class Ensemble:
         """The dual step of every run, if the masks were held to a size in this step."""
         constraint = constraint_of(self.models[0])
         if sizes and constraint is not None:
-            multipliers = self.buffers["carried.keep_rate.multiplier"]
+            multipliers = self.buffers["loss_state.keep_rate.multiplier"]
             multipliers.copy_(constraint.ascended(multipliers, sizes[0]))
 
     def _refuse_divergence(self, losses: Tensor, step: int) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from smartclip.model import SmartCLIP
-from smartclip.train.carried import ascend, carry, scale_as_number
 from smartclip.train.checkpoint import CHECKPOINT, Checkpoints, TrainState
 from smartclip.train.config import TrainConfig
 from smartclip.train.cost import Cost, peak_memory
@@ -17,6 +16,7 @@ from smartclip.train.estimate import estimate
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.log import MetricsLog, training_progress
+from smartclip.train.loss_state import ascend, attach_loss_state, scale_as_number
 from smartclip.train.losses import report, step_loss
 from smartclip.train.method import Method
 from smartclip.train.optimiser import (
@@ -101,7 +101,7 @@ def train(
             average=optimiser.ema_decay is not None,
         )
     held_before = peak_memory(device)
-    carry(model, method)
+    attach_loss_state(model, method)
     towers = Towers(model, execution, seed=config.seed)
     state = TrainState(
         model=model,

@@ -25,8 +25,8 @@ from smartclip.gates import opening_logit
 from smartclip.isolation import isolated
 from smartclip.long_caption import leading_components
 from smartclip.model import Embeddings, Features, GateNoise, SmartCLIP
-from smartclip.train.carried import constraint_of, scale_as_number, scale_of
 from smartclip.train.distributed_loss import contrastive_share
+from smartclip.train.loss_state import constraint_of, scale_as_number, scale_of
 from smartclip.train.method import Objective
 from smartclip.train.phases import Moment
 from smartclip.train.ranks import mean_over_ranks, own_part

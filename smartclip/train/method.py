@@ -60,7 +60,7 @@ class Objective:
             first phase.
         keep_rate: wherever a phase charges `sparsity`, hold the share of coordinates that captions
             open at most at this instead; its price rises until they do
-            (`smartclip.train.carried`).
+            (`smartclip.train.loss_state`).
     """
 
     similarity: str = "likelihood_ratio"

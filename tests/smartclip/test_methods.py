@@ -12,7 +12,7 @@ from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
 from smartclip.towers.open_clip import load_open_clip
 from smartclip.train.assembly import assemble
-from smartclip.train.carried import carry
+from smartclip.train.loss_state import attach_loss_state
 from smartclip.train.losses import LONG, SHORT, step_loss
 from smartclip.train.method import Budget, Method
 from smartclip.train.phases import moment
@@ -28,7 +28,7 @@ def built(asked: Method) -> SmartCLIP:
     text = MLPTextTower(5, 16, size, state_width=8)
     image = MLPImageTower(4, 16, size)
     model = assemble(asked, image, text, width=text.width, dimension=16, heads=2)
-    carry(model, asked)
+    attach_loss_state(model, asked)
     return model.double().train()
 
 
@@ -76,7 +76,7 @@ def test_clip_is_open_clips_loss_and_nothing_else(step: int):
     def naive(model: SmartCLIP, images: Tensor, tokens: Tensor) -> Tensor:
         image = F.normalize(model.image_tower(images), dim=-1)
         text = F.normalize(model.text_tower(tokens)[0], dim=-1)
-        return load_open_clip().ClipLoss()(image, text, model.carried.temperature())
+        return load_open_clip().ClipLoss()(image, text, model.loss_state.temperature())
 
     assert_same(asked, step, naive)
 
@@ -150,7 +150,7 @@ def test_long_clip_shows_the_short_caption_the_leading_components(step: int):
         long, short = (
             F.normalize(model.text_tower(tokens[:, which])[0], dim=-1) for which in (LONG, SHORT)
         )
-        scale = model.carried.temperature()
+        scale = model.loss_state.temperature()
         mean = image.mean(0)
         first = torch.linalg.svd((image - mean).detach(), full_matrices=False).Vh[:1]
         coarse = F.normalize(mean + (image - mean) @ first.T @ first, dim=-1)

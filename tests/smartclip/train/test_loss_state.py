@@ -8,12 +8,12 @@ import torch
 from simulators import VectorWorld
 from smartclip.model import SmartCLIP
 from smartclip.towers.mlp import MLPConfig, MLPImageTower, MLPTextTower
-from smartclip.train.carried import constraint_of, scale_as_number
 from smartclip.train.checkpoint import load_model
 from smartclip.train.config import TrainConfig
 from smartclip.train.ensemble import train_together
 from smartclip.train.log import read_metrics
 from smartclip.train.loop import CHECKPOINT, METRICS, train
+from smartclip.train.loss_state import constraint_of, scale_as_number
 from smartclip.train.method import Method, ModelOptions, Objective
 from smartclip.train.phases import Phase, Ramp
 from smartclip.train.source import WorldSource

@@ -22,7 +22,7 @@ RATE = 1e-2
 DAMPING = 0.3
 
 
-class Carried(nn.Module):
+class LossState(nn.Module):
     """The temperature and the constraint that a method asks for; None where it does not."""
 
     def __init__(self, method: Method, dimension: int) -> None:
@@ -38,19 +38,19 @@ class Carried(nn.Module):
         )
 
 
-def carry(model: SmartCLIP, method: Method) -> None:
+def attach_loss_state(model: SmartCLIP, method: Method) -> None:
     """Give a model what its method asks the loss to carry, unless it has it already."""
     objective = method.objective
     wanted = objective.learned_scale or objective.keep_rate is not None
-    if wanted and not isinstance(model.carried, Carried):
-        model.carried = Carried(method, model.dimension).to(next(model.parameters()))
+    if wanted and not isinstance(model.loss_state, LossState):
+        model.loss_state = LossState(method, model.dimension).to(next(model.parameters()))
 
 
 def scale_of(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> float | Float[Tensor, ""]:
     """s: the learned one if there is one, else the scheduled one."""
-    carried = model.carried
-    if isinstance(carried, Carried) and carried.temperature is not None:
-        return carried.temperature()
+    state = model.loss_state
+    if isinstance(state, LossState) and state.temperature is not None:
+        return state.temperature()
     return scheduled
 
 
@@ -62,7 +62,7 @@ def scale_as_number(model: SmartCLIP, scheduled: float | Float[Tensor, ""]) -> f
 
 def constraint_of(model: SmartCLIP) -> Constraint | None:
     """The constraint on the size of masks, in coordinates, if there is one."""
-    return model.carried.keep_rate if isinstance(model.carried, Carried) else None
+    return model.loss_state.keep_rate if isinstance(model.loss_state, LossState) else None
 
 
 @torch.no_grad()
