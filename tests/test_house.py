@@ -29,6 +29,10 @@ NAMED_AFTER_SOMETHING_ELSE = {
     "tests/theory/symbolic/test_catalogue.py": "generators whose truth is known by hand",
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",
+    "tests/experiments/test_golden.py": "the losses of a few steps of our method, written down",
+    "tests/smartclip/data/test_every_picture.py": "one invariant over all readers",
+    "tests/smartclip/data/test_folders.py": "folders of pictures, whatever the layout",
+    "tests/smartclip/train/test_checkpoint_faults.py": "checkpoints that were damaged",
     "tests/smartclip/train/test_devices.py": "a training step on pretended CUDA tensors",
     "tests/smartclip/train/test_distributed.py": "loss and training over several processes",
 }

@@ -67,7 +67,8 @@ def smallest_with(
         sizes: d_k by name, 1 where silent.
 
     >>> def pen_not_chair(family):
-    ...     return "pen" in alone(family) and "chair" not in alone(family)
+    ...     both = {"pen", "chair"} <= family.mentioned
+    ...     return both and "pen" in alone(family) and "chair" not in alone(family)
     >>> [sorted(caption) for caption in smallest_with(pen_not_chair, ["pen", "chair"])]
     [['pen'], ['chair', 'pen']]
     """

@@ -16,6 +16,12 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     A killed run or a full disk leaves the old file as it was. The bytes reach the disk before the
     name does, so a power cut does not leave an empty file under the right name either.
 
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with write_atomically(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+
     Raises:
         InputError: the folder cannot be written, or the disk is full.
     """

@@ -13,7 +13,7 @@ LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 # What the cell tagged "parameters" says in a test.
 SMALL = {
-    "01_captions_to_verdict": "STEPS = 60\nREFINE_STEPS = 15\nSAMPLES = 512",
+    "01_captions_to_verdict": "STEPS = 75\nSAMPLES = 512",
 }
 LARGEST = 1_000_000
 

@@ -18,7 +18,6 @@ from smartclip.objective import modular_contrastive_loss, similarity_matrix
 from smartclip.objective.cross_entropy import Factors
 from smartclip.objective.definition import loss_by_definition, similarity_by_definition
 from smartclip.objective.similarities import SIMILARITIES, Formula, modular_form
-from smartclip.train.config import TrainConfig
 from theory.errors import InputError
 
 OWN = [name for name, formula in SIMILARITIES.items() if formula.masks_images]
@@ -233,7 +232,7 @@ def test_a_similarity_that_is_registered_is_one_everywhere(monkeypatch):
         for loss in (modular_contrastive_loss, loss_by_definition)
     )
     torch.testing.assert_close(ours, theirs)
-    assert TrainConfig(similarity="inner_product").similarity == "inner_product"
+    assert similarity_matrix(image, text, mask, 2.0, similarity="inner_product").shape == (6, 6)
 
 
 def test_own_cosine_is_clip_on_images_masked_once():
