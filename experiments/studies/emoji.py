@@ -68,7 +68,6 @@ class EmojiComparison(Study[Case]):
         data = EmojiSet().load()
         run = Run.of(data, case.method, seed=case.seed)
         done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
-        follows = mask_overlap(data, done) if run.method.model.masks else {}
         rows: list[Row] = []
         for gallery in data.galleries():
             described = gallery.relevant.float().argmax(1).tolist()
@@ -79,7 +78,9 @@ class EmojiComparison(Study[Case]):
                     ("caption by picture", found.image_to_caption, of_picture),
                 ):
                     about = {"held out": gallery.name, "asked": asked, "reading": reading}
-                    rows += [about | row | follows for row in by_group(recall, groups)]
+                    rows += [about | row for row in by_group(recall, groups)]
+        if run.method.model.masks:
+            rows[0] |= mask_overlap(data, done)
         return rows
 
     def page(self, table: pd.DataFrame) -> Page:
@@ -132,7 +133,7 @@ def by_group(recall: Recall, groups: Sequence[object]) -> list[Row]:
         }
     )
     found = frame.groupby("group", as_index=False).sum().round(4)
-    return [row | {"chance@1": recall.chance[0]} for row in found.to_dict("records")]
+    return [row | {"chance@1": round(recall.chance[0], 5)} for row in found.to_dict("records")]
 
 
 @torch.inference_mode()
@@ -153,10 +154,10 @@ def mask_overlap(data: EmojiPictures, done: Trained) -> Row:
     found = overlap(masks.bool().numpy(), np.array(mentioned))
     different = ~np.eye(len(found.kinds), dtype=bool)
     return {
-        "correlation": found.correlation,
-        "p": found.p_value,
-        "shared": float(np.nanmean(found.masks[different])),
-        "opened": float(masks.mean()),
+        "correlation": round(found.correlation, 4),
+        "p": round(found.p_value, 4),
+        "shared": round(float(np.nanmean(found.masks[different])), 4),
+        "opened": round(float(masks.mean()), 4),
     }
 
 
