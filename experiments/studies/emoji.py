@@ -97,7 +97,7 @@ class EmojiComparison(Study[Case]):
                     ahead, behind = (one, other) if gain.mean > 0 else (other, one)
                     told.append(f"{ahead} is ahead of {behind} on {held_out} ({kind})")
             gains.append(row)
-        masks = table.dropna(subset="correlation").drop_duplicates(["method", "seed"])
+        masks = table.dropna(subset="opened").drop_duplicates(["method", "seed"])
         follows = masks.loc[:, ["method", "seed", "opened", "shared", "correlation", "p"]]
         first = shown.loc[shown["held out"] == shown["held out"].iloc[0]]
         means = first.loc[first.asked == "picture by caption"].groupby("reading", sort=False)["R@1"]
@@ -108,7 +108,7 @@ class EmojiComparison(Study[Case]):
                 + f" of captions. {'; '.join(told) or 'No two methods are told apart'}. Mask "
                 "overlap correlates with concept overlap by "
                 + ", ".join(
-                    f"{value:+.2f} ({name}, seed {seed})"
+                    f"{_correlation(value)} ({name}, seed {seed})"
                     for name, seed, value in follows[["method", "seed", "correlation"]].to_numpy()
                 )
                 + "."
@@ -195,6 +195,11 @@ def _pivot(shown: pd.DataFrame) -> pd.DataFrame:
     )
     chance = shown.groupby(["held out", "asked"], sort=False)["chance@1"].first().round(2)
     return wide.assign(chance=chance).reset_index()
+
+
+def _correlation(value: float) -> str:
+    """Without a number where all masks share alike, so that nothing can correlate."""
+    return "nothing, all masks being alike," if np.isnan(value) else f"{value:+.2f}"
 
 
 def _told(gain: Difference) -> str:
