@@ -19,6 +19,7 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
     asked = scores["held out"] + "\n" + scores["asked"]
     questions = [(str(name), rows) for name, rows in scores.groupby(asked, sort=False)]
     readings = list(dict.fromkeys(scores["reading"]))
+    apart = 0.84 / len(readings)
     colours = dict(zip(readings, COLOURS, strict=False))
     with style():
         figure, axis = plt.subplots(
@@ -26,10 +27,10 @@ def comparison_figure(scores: pd.DataFrame) -> Figure:
         )
         for row, (_, rows) in enumerate(questions):
             for place, reading in enumerate(readings):
-                height = row + 0.18 * (place - (len(readings) - 1) / 2)
+                height = row + apart * (place - (len(readings) - 1) / 2)
                 values = rows.query("reading == @reading")["R@1"].to_numpy()
                 colour = colours[reading]
-                axis.barh(height, values.mean(), 0.15, color=colour, alpha=0.55, linewidth=0)
+                axis.barh(height, values.mean(), 0.8 * apart, color=colour, alpha=0.55, linewidth=0)
                 axis.plot(values, np.full(len(values), height), "o", color=colour, markersize=4)
             chance = float(rows["chance@1"].to_numpy()[0])
             axis.plot([chance] * 2, [row - 0.38, row + 0.38], color=MUTED, linewidth=1.5)
