@@ -65,7 +65,7 @@ class Study(Command):
         (kind,) = of_module(importlib.import_module(f"experiments.studies.{name}"), Harness)
         out = self.out or Path("runs") / f"{name}.md"
         table, page = run_study(
-            kind(),
+            kind(),  # pyright: ignore[reportAbstractUsage]  (of_module leaves abstract ones out)
             size=self.size,
             seeds=self.seeds,
             only=self.only,

@@ -7,11 +7,11 @@ No concept stands alone in any caption, and each of the five is an intersection.
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, SupportsIndex
 
 from experiments.datasets.dataset import Data, Dataset, TowerPair
 from experiments.record import Record
-from theory import CaptionFamily
+from theory import CaptionFamily, Concept
 from theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ class Vectors(Dataset):
         """C, with its sizes."""
         from experiments.caption_text import parse_captions, parse_sizes
 
-        if self.captions is None:
-            captions, sizes = DEMO_CAPTIONS, dict.fromkeys("01234", DEMO_SIZE)
-        else:
+        captions, sizes = DEMO_CAPTIONS, dict.fromkeys("01234", DEMO_SIZE)
+        if self.captions is not None:
             captions, sizes = parse_captions(self.captions), {}
         if self.sizes is not None:
-            sizes = {**sizes, **parse_sizes(self.sizes)}
-        return CaptionFamily.from_captions(captions, sizes=sizes)
+            sizes |= parse_sizes(self.sizes)
+        known: dict[Concept, SupportsIndex] = {**sizes}
+        return CaptionFamily.from_captions(captions, sizes=known)
 
     @property
     def measured(self) -> int:

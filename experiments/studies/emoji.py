@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,8 @@ class EmojiComparison(Study[Case]):
         readings = list(dict.fromkeys(table.reading))
         # The reading of each method: masked where it has masks.
         asked = [name for name in readings if not name.endswith("unmasked")]
-        for (held_out, kind), part in table.groupby(["held out", "asked"], sort=False):
+        for names, part in table.groupby(["held out", "asked"], sort=False):
+            held_out, kind = cast(tuple[str, str], names)
             row: dict[str, Any] = {"held out": held_out, "asked": kind}
             for one, other in itertools.combinations(asked, 2):
                 gain = difference(part, one, other)
@@ -132,7 +133,7 @@ def by_group(recall: Recall, groups: Sequence[object]) -> list[Row]:
             "answered@10": recall.hits[:, recall.ks.index(10)],
         }
     )
-    found = frame.groupby("group", as_index=False).sum().round(4)
+    found = pd.DataFrame(frame.groupby("group", as_index=False).sum()).round(4)
     return [row | {"chance@1": round(recall.chance[0], 5)} for row in found.to_dict("records")]
 
 
@@ -164,7 +165,7 @@ def mask_overlap(data: EmojiPictures, done: Trained) -> Row:
 def scores(table: pd.DataFrame) -> pd.DataFrame:
     """One row a question, reading and seed: R@1, R@10 and chance, in percent."""
     grouped = table.groupby(["held out", "asked", "reading", "seed"], sort=False)
-    sums = grouped[["queries", "answered@1", "answered@10"]].sum()
+    sums = pd.DataFrame(grouped[["queries", "answered@1", "answered@10"]].sum())
     return pd.DataFrame(
         {
             "R@1": 100 * sums["answered@1"] / sums.queries,

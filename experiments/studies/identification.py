@@ -8,10 +8,10 @@ out. What each part of our method buys is asked by the same grid with that part 
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pandas as pd
 import torch
@@ -59,7 +59,7 @@ def families() -> dict[str, tuple[Captions, dict[str, int]]]:
             itertools.chain.from_iterable(subsets(5, size) for size in range(1, 6))
         ),
     }
-    sized = {
+    sized: dict[str, tuple[Captions, dict[str, int]]] = {
         name: (captions, dict.fromkeys(sorted(set(itertools.chain(*captions))), 2))
         for name, captions in known.items()
     }
@@ -219,7 +219,7 @@ def by_method(table: pd.DataFrame) -> pd.DataFrame:
             "lucky": part["entangled but alone"].sum(),
             "without twin": part["without twin"].sum(),
         }
-        for (method, latents), part in table.groupby(["method", "latents"], sort=False)
+        for (method, latents), part in _groups(table, ["method", "latents"])
     )
 
 
@@ -238,7 +238,13 @@ def by_family(table: pd.DataFrame) -> pd.DataFrame:
             "needed": part.needed.iloc[0],
             "seconds": round(part.seconds.median()),
         }
-        for (method, latents, family), part in table.groupby(
-            ["method", "latents", "family"], sort=False
-        )
+        for (method, latents, family), part in _groups(table, ["method", "latents", "family"])
     )
+
+
+def _groups(
+    table: pd.DataFrame, names: list[str]
+) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Parts of a table, in the order in which they come."""
+    for values, part in table.groupby(names, sort=False):
+        yield cast(tuple[str, ...], values), part

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -150,7 +150,8 @@ def alone(table: pd.DataFrame) -> pd.DataFrame:
             "purity": _range(part.purity),
             "coordinates": " ".join(map(str, part.coordinates)),
         }
-        for (method, block), part in singles(table).groupby(["method", "block"], sort=False)
+        for names, part in singles(table).groupby(["method", "block"], sort=False)
+        for method, block in [cast(tuple[str, str], names)]
     )
 
 

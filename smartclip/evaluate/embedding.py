@@ -61,6 +61,8 @@ def _looking(model: SmartCLIP) -> Iterator[torch.device]:
     """The model's device, with the model in evaluation mode and no gradients."""
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
-        yield next(model.parameters()).device
-    model.train(was_training)
+    try:
+        with torch.inference_mode():
+            yield next(model.parameters()).device
+    finally:
+        model.train(was_training)

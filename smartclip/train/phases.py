@@ -129,7 +129,10 @@ class Phase:
     isolate_unused: bool = False
 
     def __post_init__(self) -> None:
-        prices = (self.sparsity, self.budget)
+        def price(value: Value) -> tuple[bool, str]:
+            charged = self.gates == "drawn" or value == 0
+            return _least(value) >= 0 and charged, "0 or more, and 0 unless gates are drawn"
+
         rules = {
             "steps": (self.steps >= 1, "at least 1"),
             "gates": (self.gates in get_args(Gates), str(get_args(Gates))),
@@ -139,11 +142,8 @@ class Phase:
             "least_scale": (self.least_scale is None or self.least_scale > 0, "positive, or None"),
             "alignment": (_least(self.alignment) >= 0, "0 or more"),
             "decorrelation": (_least(self.decorrelation) >= 0, "0 or more"),
-            "sparsity": (_least(self.sparsity) >= 0, "0 or more"),
-            "budget": (
-                _least(self.budget) >= 0 and (self.gates == "drawn" or prices == (0, 0)),
-                "0 or more, and like sparsity for phases in which gates are drawn",
-            ),
+            "sparsity": price(self.sparsity),
+            "budget": price(self.budget),
             "least_opening": (
                 self.least_opening is None or 0 < self.least_opening < 1,
                 "None, or strictly between 0 and 1",
@@ -191,7 +191,7 @@ def moment(phases: Sequence[Phase], step: int) -> Moment:
     """
     first = 0
     for phase in phases:
-        if step < first + phase.steps:
+        if 0 <= step < first + phase.steps:
             return _moment(phase, step - first, step)
         first += phase.steps
     raise InputError(

@@ -106,6 +106,8 @@ def test_stretched_phases_keep_their_order_and_last_as_long_as_asked(steps, want
 def test_a_step_past_the_end_is_refused():
     with pytest.raises(InputError, match="step 2400 of a training of 2400"):
         moment(OURS.phases, 2400)
+    with pytest.raises(InputError, match="step -1 of a training"):
+        moment(OURS.phases, -1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_step_past_the_end_is_refused():
         ({"scale": Ramp(1.0, -1.0)}, "scale"),
         ({"sparsity": -0.1}, "sparsity"),
         ({"gates": "open", "budget": 0.1}, "budget"),
-        ({"gates": "held", "sparsity": 0.1}, "budget"),
+        ({"gates": "held", "sparsity": 0.1}, "sparsity"),
         ({"least_opening": 1.0}, "least_opening"),
         ({"isolate_every": 0}, "isolate_every"),
         ({"alignment": -1.0}, "alignment"),
