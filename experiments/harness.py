@@ -126,17 +126,22 @@ def run_study(
     done = {tuple(row[column] for column in columns) for row in rows}
     wanted = [case for case in cases if astuple(case) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    console = Console(stderr=True)
+    console, failed = Console(stderr=True), list[BaseException]()
     with pool(workers) as workforce, Progress(console=console) as progress:
         futures = {workforce.submit(_measured, study, case, runs): case for case in wanted}
         for future in progress.track(
             as_completed(futures), total=len(wanted), description=study.name
         ):
+            if (error := future.exception()) is not None:
+                failed.append(error)  # the others go on, and what they find is kept
+                continue
             rows += [asdict(futures[future]) | row for row in future.result()]
             with write_atomically(store) as temporary:
                 pd.DataFrame(rows).to_csv(temporary, index=False)
             told = ", ".join(map(str, astuple(futures[future])))
             progress.console.print(f"done: {told}", markup=False)
+    if failed:
+        raise failed[0]
     table = in_order(pd.DataFrame(rows).sort_values(columns, kind="stable", ignore_index=True))
     page = study.page(table)
     _write(study, page, store.name, out)
