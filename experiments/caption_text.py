@@ -162,7 +162,7 @@ def _of_json(text: str, path: Path) -> CaptionFamily:
             rule="a file that does not end in .csv or .tsv holds JSON",
             fix='write [["bear", "pen"], ["bear", "chair"]]',
         ) from error
-    given = {"captions": given} if isinstance(given, list) else given
+    given: Any = {"captions": given} if isinstance(given, list) else given
     if (
         not isinstance(given, dict)
         or not isinstance(given.get("captions"), list)

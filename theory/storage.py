@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from theory.errors import InputError
 
 
 @contextmanager
-def write_atomically(path: str | Path) -> Iterator[Path]:
+def write_atomically(path: str | Path) -> Generator[Path, None, None]:
     """Give a temporary path in the same folder; on success it takes the place of `path`.
 
     A killed run or a full disk leaves the old file as it was. The bytes reach the disk before the

@@ -46,6 +46,12 @@ class Train(Command):
     """auto, cpu or cuda."""
 
     def run(self) -> dict[str, Any]:
+        if self.beside and not self.data.beside:
+            raise InputError(
+                f"--beside {' '.join(self.beside)} for {self.data.name}",
+                rule="this data set measures one method at a time",
+                fix="train the other one by its own command",
+            )
         beside = self.data.beside if self.beside is None else self.beside
         names = tuple(dict.fromkeys((self.method or self.data.default_method, *beside)))
         for name in names:

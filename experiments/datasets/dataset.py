@@ -134,7 +134,8 @@ class Dataset(ABC):
     steps: ClassVar[int]
     """Training steps of every method."""
     beside: ClassVar[tuple[str, ...]] = ()
-    """Methods that are trained and measured beside the one that is asked for."""
+    """Methods that are trained and measured beside the one that is asked for; empty where the data
+    set measures one method at a time."""
     default_method: ClassVar[str] = "ours"
     """Where none is named."""
     debug_steps: ClassVar[int] = 6

@@ -63,7 +63,7 @@ def families() -> dict[str, tuple[Captions, dict[str, int]]]:
         name: (captions, dict.fromkeys(sorted(set(itertools.chain(*captions))), 2))
         for name, captions in known.items()
     }
-    sizes = dict(zip("01234", (1, 2, 3, 1, 2), strict=True))
+    sizes: dict[str, int] = dict(zip("01234", (1, 2, 3, 1, 2), strict=True))
     sized["l: as a, sizes 1,2,3,1,2"] = (DEMO_CAPTIONS, sizes)
     return sized
 

@@ -67,6 +67,8 @@ def run_folder(root: Path) -> Path:
         (["train", "vectors", "--method", "klip"], "method 'klip'; the methods are ours"),
         (["train", "digits", "--beside", "klip"], "method 'klip'; the methods are ours"),
         (["train", "pairs", "--workers", "0"], "--workers 0"),
+        (["train", "pairs", "--beside", "clip"], "one method at a time"),
+        (["train", "vectors", "--beside", "clip"], "one method at a time"),
         (["study", "nothing"], "study 'nothing'"),
         (["study", "identification", "--only", "no masks"], "method 'no masks'"),
         (["study", "identification", "--workers", "0"], "0 workers"),
