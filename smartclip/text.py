@@ -345,6 +345,17 @@ def _bpe() -> Any:
     return SimpleTokenizer()
 
 
+def clip_pieces() -> tuple[dict[str, int], tuple[tuple[str, str], ...]]:
+    """CLIP's vocabulary (piece -> id) and its merges, best first.
+
+    >>> vocabulary, merges = clip_pieces()
+    >>> len(vocabulary), vocabulary["bear</w>"], merges[0]
+    (49408, 4298, ('i', 'n'))
+    """
+    bpe = _bpe()
+    return dict(bpe.encoder), tuple(sorted(bpe.bpe_ranks, key=bpe.bpe_ranks.__getitem__))
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def _encode(caption: str) -> tuple[int, ...]:
     """CLIP's piece ids of one caption; the same captions come back every epoch.
