@@ -55,6 +55,8 @@ class _Text(nn.Module):
 class _Mask(nn.Module):
     """The hard mask from token states, with the coordinates that are closed for all captions."""
 
+    used: Tensor
+
     def __init__(self, ready: ReadyModel) -> None:
         super().__init__()
         self.network, self.gate = ready.model.mask_network, ready.model.gate

@@ -2,7 +2,7 @@
 
 What no tensor tells is told beside them: the activation, the number of heads, the colours that
 images are normalised with. They are read from `open_clip_config.json` or `config.json` in the same
-folder, from open_clip's list of weights, or, of OpenAI's and Long-CLIP's layouts, known: quick-GELU.
+folder, from open_clip's list of weights, or known: layouts of OpenAI and Long-CLIP are quick-GELU.
 """
 
 import json
