@@ -130,7 +130,7 @@ def architecture_of(weights: Weights, quick_gelu: bool | None = None) -> Archite
             rule="no tensor tells whether weights were trained with quick-GELU (OpenAI) or with "
             "GELU (LAION)",
             fix="put its config.json or open_clip_config.json beside it, or say which with "
-            "--quick-gelu or --no-quick-gelu",
+            "--quick-gelu True or --quick-gelu False",
         )
     return Architecture.of_tensors(
         weights.tensors, weights.source, quick_gelu=known, heads=weights.heads

@@ -94,6 +94,12 @@ class Evaluate(FromCheckpoint, Command):
                     rule="a task is NAME=PATH, the names being " + ", ".join(known),
                     fix="write for example retrieval=coco/annotations/captions_val2017.json",
                 )
+            if name in found:
+                raise InputError(
+                    f"{name} twice",
+                    rule="a task is asked once at a time, so that its name says which it is",
+                    fix="run the other one by a command of its own",
+                )
             if not Path(path).exists():
                 raise InputError(
                     f"{path} does not exist", rule="data lie at a path", fix="check it"
