@@ -135,8 +135,20 @@ class Pairs(Dataset):
     """Of the towers' matrix products; the recipe's own by default."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Over several processes: a whole model on each, or a part of it."""
-    policy: Literal["prefix", "subset", "single", "pair", "window", "all"] = "prefix"
-    """Which sentences of a caption are kept at a step; published is prefix."""
+    policy: Literal[
+        "prefix",
+        "subset",
+        "single",
+        "pair",
+        "window",
+        "drop-first",
+        "shuffled",
+        "padded",
+        "debias",
+        "all",
+    ] = "prefix"
+    """Which sentences of a caption are kept at a step; published is prefix. DeBias-CLIP, a sampler
+    without masks, is debias with --method long-clip."""
     held_out: int | None = None
     """Pictures from the start of the data set kept for retrieval; 1,000, or a tenth of few."""
     skip: bool = False

@@ -73,6 +73,7 @@ class RetrievalTask(Task):
         import torch
 
         from smartclip.data.sentences import sentences
+        from smartclip.text import moved
 
         parts = [sentences(caption) for caption in captions]
         chosen = [row for row, each in enumerate(parts) if len(each) > 1]
@@ -92,7 +93,7 @@ class RetrievalTask(Task):
             name: reader([" ".join(form(parts[row], row)) for row in chosen])
             for name, form in forms.items()
         }
-        tokens["padded in front"] = to_the_end(tokens["all sentences"])
+        tokens["padded in front"] = moved(tokens["all sentences"], 1.0)
         outcome.protocol["captions of several sentences"] = len(chosen)
         for name, each in tokens.items():
             for reading, found in few.of_tokens(each).items():
@@ -179,26 +180,6 @@ def _shuffled(each: list[str], row: int) -> list[str]:
     while order == sorted(order):
         generator.shuffle(order)
     return [each[place] for place in order]
-
-
-def to_the_end(tokens: "Tensor") -> "Tensor":
-    """Captions moved to the end of their context: padding stands between the start and the pieces.
-
-    >>> import torch
-    >>> to_the_end(torch.tensor([[8, 3, 4, 9, 0, 0]])).tolist()
-    [[8, 0, 0, 3, 4, 9]]
-    """
-    import torch
-
-    from smartclip.text import PADDING
-
-    length = tokens.shape[1]
-    ends = tokens.argmax(1)  # the end has the largest id
-    at = torch.arange(length) - (length - 1 - ends)[:, None]
-    moved = tokens.gather(1, at.clamp(min=0))
-    moved[at <= 0] = PADDING
-    moved[:, 0] = tokens[:, 0]
-    return moved
 
 
 def _range(counts: list[int]) -> str:

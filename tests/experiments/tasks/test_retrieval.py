@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.tasks.retrieval import RetrievalTask, to_the_end
+from experiments.tasks.retrieval import RetrievalTask
 from experiments.tasks.task import Place
 from smartclip.data.pictures import PictureError
-from smartclip.text import CLIPTokenizer
+from smartclip.text import CLIPTokenizer, moved
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def test_fewer_tokens_by_hand(data: Path, embedder):
 def test_moved_captions_keep_their_pieces():
     tokenizer = CLIPTokenizer(context=12)
     tokens = tokenizer.tokenise(["a bear", "a bear with a pen and a chair by it"])
-    moved = to_the_end(tokens)
-    for before, after in zip(tokens, moved, strict=True):
+    found = moved(tokens, 1.0)
+    for before, after in zip(tokens, found, strict=True):
         assert after[0] == before[0]
         assert after[-1] == tokenizer.end
         assert after[after > 0].tolist() == before[before > 0].tolist()
-    assert torch.equal(moved[1], tokens[1])
+    assert torch.equal(found[1], tokens[1])
 
 
 def test_a_missing_picture_is_an_error_or_counted(data: Path, embedder):
