@@ -61,8 +61,11 @@ class RetrievalTask(Task):
             },
             scores={},
         )
-        for reading, found in asked.of_tokens(embedder.reader(captions)).items():
+        tokens = embedder.reader(captions)
+        for reading, found in asked.of_tokens(tokens).items():
             _add(outcome, found, owner, reading)
+        for control, found in asked.of_other_masks(tokens).items():
+            _add(outcome, found, owner, control, ks=(1,))
         outcome.protocol["captions cut"] = fraction(embedder.reader.cut - cut_before, len(captions))
         self._by_sentences(outcome, asked, captions)
         self._by_length(outcome, asked, captions)
@@ -127,27 +130,51 @@ class RetrievalTask(Task):
 
 
 class _Asked:
-    """Pictures that captions ask for."""
+    """Pictures, and captions that ask for them."""
 
     def __init__(self, embedder: "Embedder", image: "Tensor", owner: "Tensor") -> None:
         self.embedder, self.image, self.owner = embedder, image, owner
 
     def of_tokens(self, tokens: "Tensor") -> "dict[str, Retrieval]":
         """Each reading of the model."""
+        text, mask = self.embedder.tokens(tokens)
+        return self._of_masks(text, self.embedder.readings(mask))
+
+    def of_other_masks(self, tokens: "Tensor") -> "dict[str, Retrieval]":
+        """Controls of the masked reading: the mask of another caption, and the mean of all masks.
+
+        Where they do as well as a caption's own mask, what a mask says of its caption is not used.
+        The third control, all ones, is the unmasked reading.
+        """
+        import torch
+
+        if not self.embedder.ready.masked:
+            return {}
+        text, mask = self.embedder.tokens(tokens)
+        generator = torch.Generator().manual_seed(0)
+        other = torch.randperm(len(mask), generator=generator)
+        controls: dict[str, Tensor | None] = {
+            "masks of other captions": mask[other],
+            "mean mask": mask.mean(0, keepdim=True).expand_as(mask),
+        }
+        return self._of_masks(text, controls)
+
+    def _of_masks(
+        self, text: "Tensor", masks: "dict[str, Tensor | None]"
+    ) -> "dict[str, Retrieval]":
         from smartclip.evaluate.retrieval import retrieval_by_rows
 
         ready = self.embedder.ready
-        text, mask = self.embedder.tokens(tokens)
         return {
-            reading: retrieval_by_rows(
+            name: retrieval_by_rows(
                 self.image,
                 text,
-                opened,
+                mask,
                 self.owner,
                 logit_scale=ready.logit_scale,
                 similarity=ready.similarity,
             )
-            for reading, opened in self.embedder.readings(mask).items()
+            for name, mask in masks.items()
         }
 
 

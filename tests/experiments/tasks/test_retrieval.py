@@ -73,6 +73,43 @@ def test_fewer_tokens_by_hand(data: Path, embedder):
     assert curve.lines["text to image, unmasked"] == pytest.approx([4 / 6, 4 / 6])
 
 
+def test_controls_of_the_masks_by_hand(data: Path, embedder, monkeypatch: pytest.MonkeyPatch):
+    """A mask that opens the colours that a caption says, and the masks of others."""
+    asked = embedder()
+    assert not {name for name in _found(asked, data) if name.endswith(("masked", "masks"))} - {
+        f"R@{k}, {way}, unmasked" for k in (1, 5, 10) for way in ("text to image", "image to text")
+    }
+    said: list[torch.Tensor] = []
+
+    def read(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            said.append(asked.ready.model.encode_text(tokens)[0])
+        return said[-1], (said[-1] > 0).float()
+
+    monkeypatch.setattr(asked, "tokens", read)
+    monkeypatch.setattr(type(asked.ready), "masked", property(lambda _: True))
+    found = _found(asked, data)
+    assert found["R@1, text to image, masked"] == pytest.approx(4 / 6)
+    # Mean mask: red and blue 3/6, green 2/6, which leaves every order here as it was.
+    assert found["R@1, text to image, mean mask"] == pytest.approx(4 / 6)
+    text = said[0]
+    other = (text > 0)[torch.randperm(6, generator=torch.Generator().manual_seed(0))]
+    right = 0.0
+    for caption, (codes, opened) in enumerate(zip(text.tolist(), other.tolist(), strict=True)):
+        # A picture of one colour scores what the caption says of it, if the mask lets it be seen.
+        red, green, blue = (code * seen for code, seen in zip(codes, opened, strict=True))
+        scores = [red, green, blue]
+        own = scores[caption // 2]
+        right += (own == max(scores)) / scores.count(own)
+    assert right < 4
+    assert found["R@1, text to image, masks of other captions"] == pytest.approx(right / 6)
+
+
+def _found(embedder, data: Path) -> dict[str, float]:
+    scores = RetrievalTask().measure(embedder, Place(path=data)).scores
+    return {name: float(score.values.mean()) for name, score in scores.items()}
+
+
 def test_moved_captions_keep_their_pieces():
     tokenizer = CLIPTokenizer(context=12)
     tokens = tokenizer.tokenise(["a bear", "a bear with a pen and a chair by it"])
