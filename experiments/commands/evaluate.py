@@ -116,7 +116,8 @@ class Evaluate(FromCheckpoint, Command):
             return read_model(self.beside)
         if ready.start is None or ready.start == RANDOM:
             return None
-        return read_model(ready.start, context=ready.tokenizer.context)
+        size = ready.architecture
+        return read_model(ready.start, quick_gelu=size.quick_gelu, context=size.text.context)
 
     def _measured(self, ready: "ReadyModel", asked: dict[str, Place]) -> "dict[str, Outcome]":
         from experiments.device import choose_device

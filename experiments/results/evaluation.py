@@ -91,12 +91,16 @@ class Evaluation:
     def show(self, console: Console) -> None:
         """The table, and the protocol under it."""
         rows = self.table()
-        table = Table(*map(str, rows.columns), title=self.task)
+        table = Table(title=f"{self.task}, in percent")
+        for number, column in enumerate(rows.columns):
+            table.add_column(str(column), no_wrap=number == 0)
         for row in rows.to_numpy().tolist():
             table.add_row(*map(str, row))
         console.print(table)
         for name, value in self.outcome.numbers.items():
             console.print(f"{name}: {value:.4g}", markup=False)
+        if self.other is not None:
+            console.print(f"Gain: over {shown(self.other)}, paired by query.", markup=False)
         told = "; ".join(f"{name}: {shown(value)}" for name, value in self._protocol().items())
         console.print(f"Protocol: {told}.", markup=False)
 
