@@ -1,5 +1,7 @@
 """Scores of a checkpoint with their intervals, beside another; and a score against a setting."""
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -63,7 +65,9 @@ def curve(found: Curve, beside: Curve | None = None) -> Figure:
                     label=told,
                 )
         axis.set(xlabel=found.setting, ylabel=f"{found.title}, %", xscale="log")
-        axis.set_xticks(found.at, [f"{at:g}" for at in found.at])
+        # Of two settings that lie close together the later is named.
+        named = [at for at, after in pairwise(found.at) if after > 1.12 * at] + found.at[-1:]
+        axis.set_xticks(named, [f"{at:g}" for at in named])
         axis.minorticks_off()
         axis.set_ylim(bottom=0)
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
