@@ -61,9 +61,15 @@ class Composition(Task):
 
     def measure(self, embedder: "Embedder", place: Place) -> Outcome:
         tables = sorted(place.path.glob("*.json*")) if place.path.is_dir() else [place.path]
-        if any(_is_winoground(table) for table in tables):
-            (table,) = [table for table in tables if _is_winoground(table)]
-            return _winoground(embedder, table, place)
+        winoground = [table for table in tables if _is_winoground(table)]
+        if len(winoground) > 1:
+            raise InputError(
+                f"{len(winoground)} files of Winoground in {place.path}",
+                rule="Winoground is asked one file at a time",
+                fix="give the path of one",
+            )
+        if winoground:
+            return _winoground(embedder, winoground[0], place)
         choices = [choice for table in tables for choice in read_choices(table)]
         if not choices:
             raise InputError(

@@ -82,6 +82,14 @@ def test_winoground(tmp_path: Path, paint, embedder):
     }
 
 
+def test_two_files_of_winoground_are_refused(tmp_path: Path, embedder):
+    line = json.dumps({"image_0": "a", "image_1": "b", "caption_0": "c", "caption_1": "d"})
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text(line)
+    with pytest.raises(InputError, match="one file at a time"):
+        Composition().measure(embedder(), Place(path=tmp_path))
+
+
 def test_other_files_are_refused(tmp_path: Path, embedder):
     path = tmp_path / "some.json"
     path.write_text(json.dumps([{"image": "1.jpg", "caption": "a bear"}]))

@@ -52,6 +52,7 @@ def test_batches_and_lengths_equal_torch(small, sessions, batch: int, length: in
         assert np.array_equal(mask, ready.model.encode_text(whole)[1].numpy())
 
 
+@pytest.mark.slow
 def test_a_model_without_masks_has_no_file_of_them(small, tmp_path: Path):
     assert [path.name for path in write_onnx(small(masks=False), tmp_path)] == [
         "image.onnx",
