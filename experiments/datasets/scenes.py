@@ -4,7 +4,7 @@
 and none ever stands alone.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -92,10 +92,12 @@ class SceneData(PictureData):
         return TowerPair(ConvImageTower(image, self.options.dimension), text_tower, width)
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
+        from smartclip.train.ahead import AheadSource
         from smartclip.train.source import WorldSource
 
         tokenise = self.tokenizer.tokenise
-        return nullcontext(WorldSource(self.world, seed=seed, tokenise=tokenise, captions=captions))
+        source = WorldSource(self.world, seed=seed, tokenise=tokenise, captions=captions)
+        return AheadSource(source)  # a GPU would wait for pictures to be drawn
 
     def galleries(self) -> "list[Gallery]":
         import torch

@@ -150,13 +150,14 @@ class Identification(Study[Case]):
             for family in (list(families())[5:6] if few else families())
         ]
 
-    def measure(self, case: Case, runs: Path) -> list[Row]:
+    def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
         captions, sizes = families()[case.family]
         options = Vectors(
             captions=";".join(map(",".join, captions)),
             sizes=",".join(f"{name}={size}" for name, size in sizes.items()),
             dependence=LAWS[case.latents],
             mixing=case.seed,
+            debug=self.debug,
         )
         data = options.load()
         run = Run.of(data, case.method if case.method in METHODS else "ours", seed=case.seed)
@@ -164,7 +165,7 @@ class Identification(Study[Case]):
             run = replace(run, method=WITHOUT[case.method](run.method))
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            done = trained(run, data, Path(folder), device=torch.device("cpu"), quiet=True)
+            done = trained(run, data, Path(folder), device=device, quiet=True)
         seconds = time.perf_counter() - started
         seen = held_out(data, done)
         masks = seen.code.caption_masks

@@ -64,10 +64,10 @@ class SceneBlocks(Study[Case]):
     def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
         return [Case(method=name, seed=seed) for name in (only or ("ours",)) for seed in seeds]
 
-    def measure(self, case: Case, runs: Path) -> list[Row]:
-        data = Scenes().load()
+    def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
+        data = Scenes(debug=self.debug).load()
         run = Run.of(data, case.method, seed=case.seed)
-        done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
+        done = trained(run, data, runs, device=device, quiet=True)
         held_out = data.labelled(held_out=True)
         assert held_out.known is not None
         code = encode_labelled(done.model, held_out, data)
