@@ -104,7 +104,7 @@ def make_environment() -> None:
 def python_with_torch() -> "Path | None":
     """Where the packages of this Python lie, if torch is one of them and can be used."""
     asked = (
-        "import torch, torchvision, pathlib; "
+        "import torch, pathlib; from importlib.metadata import version; version('torchvision'); "
         "print(torch.__version__, torch.version.cuda, pathlib.Path(torch.__file__).parents[1])"
     )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)  # noqa: S603
