@@ -34,7 +34,15 @@ LOCK = ROOT / "requirements.lock"
 READY = VENV / ".ready"
 LEAST_TORCH = (2, 9)
 # What pip needs to install the project itself.
-BUILD = ("hatchling", "editables", "pathspec", "pluggy", "packaging", "trove-classifiers")
+BUILD = (
+    "hatchling",
+    "editables",
+    "packaging",
+    "pathspec",
+    "pluggy",
+    "tomlkit",
+    "trove-classifiers",
+)
 # Built with torch, or for it.
 TORCH = re.compile(r"(torch|torchvision|nvidia-[a-z0-9-]+|triton)==")
 SUPPORTED = ((3, 11), (3, 13))
