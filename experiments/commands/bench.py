@@ -20,6 +20,8 @@ class Bench(Command):
     """Which benchmarks; all but gpu by default."""
     pretend: bool = False
     """Of gpu: every part at toy size on the CPU, to see that it runs."""
+    parts: tuple[str, ...] = ()
+    """Of gpu: which parts; what the page has of the others stays. All by default."""
     out: Path = Path("runs/gpu.md")
     """Of gpu: the page. The figures of other machines on it stay."""
 
@@ -51,7 +53,7 @@ class Bench(Command):
     def _on_gpu(self) -> dict[str, Any]:
         from experiments.benchmarks.gpu.run import run_parts
 
-        found = run_parts(self.out, pretend=self.pretend)
+        found = run_parts(self.out, pretend=self.pretend, only=self.parts)
         print(f"Page: {self.out}")
         return found
 

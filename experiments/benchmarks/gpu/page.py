@@ -23,8 +23,14 @@ every other package; carried along, `make WHEELS=wheels gpu` installs from it an
 """
 
 
-def page(machines: list[dict[str, Any]], out: Path) -> str:
-    """Markdown of all machines; figures are written beside the page."""
+def page(machines: list[dict[str, Any]], out: Path, order: list[str]) -> str:
+    """Markdown of all machines; figures are written beside the page.
+
+    Args:
+        machines: as the JSON holds them.
+        out: the page.
+        order: of the parts, by name.
+    """
     sections = [HEAD.strip()]
     for number, found in enumerate(machines, 1):
         machine = found["machine"]
@@ -34,13 +40,14 @@ def page(machines: list[dict[str, Any]], out: Path) -> str:
             + ", ".join(f"{key} {value}" for key, value in machine.items() if value)
             + "."
         )
-        for part in found["parts"]:
-            told = f"### {part['title']}\n\nSeconds: {part['seconds']}."
+        for name in sorted(found["parts"], key=order.index):
+            part = found["parts"][name]
+            told = f"### {part['title']}\n\nSeconds: {part['seconds']}; commit {part['commit']}."
             if part["failed"]:
                 told += f" **Not finished**: {part['failed']}."
             if part["rows"]:
                 told += f"\n\n{_table(part['rows'])}"
-            if part["name"] == "losses" and (figure := loss_figure(part["rows"])) is not None:
+            if name == "losses" and (figure := loss_figure(part["rows"])) is not None:
                 path = save(figure, out.parent / "pictures" / f"gpu_losses_{number}.png")
                 told += f"\n\n![time of the loss by batch size](pictures/{path.name})"
             sections.append(told)

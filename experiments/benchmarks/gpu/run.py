@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import experiments.benchmarks.gpu.parts as package
 from experiments.benchmarks.gpu import process
 from experiments.benchmarks.gpu.page import page
 from experiments.benchmarks.gpu.part import Part, Row
-from experiments.benchmarks.gpu.parts.machine import described
+from experiments.benchmarks.gpu.parts.machine import commit, described
 from experiments.benchmarks.gpu.process import PREFIX
 from experiments.registry import kinds
 from theory.errors import InputError
@@ -30,19 +31,25 @@ def parts() -> list[type[Part]]:
     return sorted(kinds(package, Part), key=lambda kind: kind.order)
 
 
-def run_parts(out: Path, *, pretend: bool) -> dict[str, Any]:
+def run_parts(out: Path, *, pretend: bool, only: Sequence[str] = ()) -> dict[str, Any]:
     """Measure this machine, and add it to the machines of the page.
 
     Args:
         out: the Markdown page; `.json` and figures lie beside it. What other machines wrote stays.
         pretend: every part at toy size on the CPU.
+        only: names of parts; what the page has of the others stays. All by default.
 
     Returns:
         What this machine gave: its description, and for each part its rows, seconds and failure.
 
     Raises:
-        InputError: there is no GPU.
+        InputError: there is no GPU, or no part of that name.
     """
+    for name in only:
+        if name not in (known := [kind.name for kind in parts()]):
+            raise InputError(
+                f"part {name!r}", rule="the parts are " + ", ".join(known), fix="choose among them"
+            )
     if not pretend and not torch.cuda.is_available():
         raise InputError(
             "bench gpu without a GPU",
@@ -51,11 +58,12 @@ def run_parts(out: Path, *, pretend: bool) -> dict[str, Any]:
         )
     console = Console(highlight=False, stderr=True)
     machine = described(torch.device("cpu" if pretend else "cuda"))
-    found: dict[str, Any] = {"machine": machine, "pretend": pretend, "parts": []}
-    for kind in parts():
-        part: dict[str, Any] = {"name": kind.name, "title": kind.title}
+    wanted = [kind for kind in parts() if not only or kind.name in only]
+    found: dict[str, Any] = {"machine": machine, "pretend": pretend, "parts": {}}
+    for kind in wanted:
+        part: dict[str, Any] = {"title": kind.title, "commit": commit()}
         part |= {"rows": [], "failed": "", "seconds": 0}
-        found["parts"].append(part)
+        found["parts"][kind.name] = part
         started = time.perf_counter()
         console.print(f"{kind.title}, at most {kind.limit} s", markup=False)
 
@@ -110,11 +118,17 @@ def _in_own_process(kind: type[Part], pretend: bool, keep: Any) -> str:
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:
-    """The JSON of all machines so far and their page; a newer run of one machine replaces it."""
+    """The JSON of all machines so far and their page; parts that ran again are replaced."""
     store = out.with_suffix(".json")
-    earlier = json.loads(store.read_text()) if store.exists() else []
-    machines = [one for one in earlier if one["machine"] != found["machine"]] + [found]
+    machines = json.loads(store.read_text()) if store.exists() else []
+    for one in machines:
+        if one["machine"] == found["machine"]:
+            one["parts"] |= found["parts"]
+            break
+    else:
+        machines.append(found)
     with write_atomically(store) as temporary:  # in the order of parts and columns
         temporary.write_text(json.dumps(machines, indent=1) + "\n", encoding="utf-8")
     with write_atomically(out) as temporary:
-        temporary.write_text(page(machines, out), encoding="utf-8")
+        order = [kind.name for kind in parts()]
+        temporary.write_text(page(machines, out, order), encoding="utf-8")

@@ -20,7 +20,7 @@ class DeviceTests(Part):
     name: ClassVar[str] = "tests"
     title: ClassVar[str] = "Tests that need a GPU"
     order: ClassVar[int] = 1
-    limit: ClassVar[int] = 150
+    limit: ClassVar[int] = 110
 
     def rows(self) -> Iterator[Row]:
         asked = [TOY] if self.pretend else ["-m", "gpu"]

@@ -51,7 +51,7 @@ class Losses(Part):
     name: ClassVar[str] = "losses"
     title: ClassVar[str] = "The loss, forward and backward"
     order: ClassVar[int] = 2
-    limit: ClassVar[int] = 110
+    limit: ClassVar[int] = 80
 
     def rows(self) -> Iterator[Row]:
         sizes = (32, 64) if self.pretend else (1024, 4096, 16384, 32768)

@@ -52,20 +52,24 @@ def bandwidth(device: torch.device, size: int = 2**30) -> float:
 
 
 def described(device: torch.device) -> dict[str, str]:
-    """Card, driver, versions and commit."""
+    """Card, driver and versions."""
     told = {
         "device": platform.processor() or platform.machine(),
         "driver": "",
         "torch": torch.__version__,
         "python": platform.python_version(),
         "open_clip": version("open_clip_torch"),
-        "commit": _output("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"),
     }
     if device.type == "cuda":
         asked = ("--query-gpu=driver_version", "--format=csv,noheader")
         told["device"] = torch.cuda.get_device_name(device)
         told["driver"] = _output("nvidia-smi", *asked).partition("\n")[0]
     return told
+
+
+def commit() -> str:
+    """Of this checkout; empty outside one."""
+    return _output("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD")
 
 
 def _output(*command: str) -> str:

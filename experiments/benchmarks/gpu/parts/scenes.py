@@ -22,7 +22,7 @@ class ScenesToTheEnd(Part):
     name: ClassVar[str] = "scenes"
     title: ClassVar[str] = "Rendered scenes to the end"
     order: ClassVar[int] = 6
-    limit: ClassVar[int] = 240
+    limit: ClassVar[int] = 200
 
     def rows(self) -> Iterator[Row]:
         study, case = SceneBlocks(debug=self.pretend), Case(method="ours", seed=SEED)

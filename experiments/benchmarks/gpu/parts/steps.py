@@ -31,7 +31,7 @@ class Steps(Part):
     name: ClassVar[str] = "steps"
     title: ClassVar[str] = "A training step"
     order: ClassVar[int] = 3
-    limit: ClassVar[int] = 130
+    limit: ClassVar[int] = 110
 
     def rows(self) -> Iterator[Row]:
         if self.pretend:

@@ -24,7 +24,7 @@ class Suite(Part):
     name: ClassVar[str] = "suite"
     title: ClassVar[str] = "The identification suite"
     order: ClassVar[int] = 5
-    limit: ClassVar[int] = 240
+    limit: ClassVar[int] = 150
 
     def rows(self) -> Iterator[Row]:
         study, workers = Identification(debug=self.pretend), 1 if self.pretend else WORKERS

@@ -16,7 +16,7 @@ class Together(Part):
     name: ClassVar[str] = "together"
     title: ClassVar[str] = "Seeds of the vector suite trained together"
     order: ClassVar[int] = 4
-    limit: ClassVar[int] = 60
+    limit: ClassVar[int] = 45
 
     def rows(self) -> Iterator[Row]:
         for count in (2,) if self.pretend else (32, 128):
