@@ -73,7 +73,8 @@ def run_parts(out: Path, *, pretend: bool, only: Sequence[str] = ()) -> dict[str
             told = ", ".join(f"{key} {value}" for key, value in row.items())
             console.print(f"  {told}", markup=False, soft_wrap=True)
 
-        part["failed"] = _in_own_process(kind, pretend, keep)
+        log = out.with_name(f"{out.stem}-{kind.name}.log")
+        part["failed"] = _in_own_process(kind, pretend, keep, log)
         part["seconds"] = round(time.perf_counter() - started, 1)
         if part["failed"]:
             console.print(f"  failed: {part['failed']}", markup=False, soft_wrap=True)
@@ -81,8 +82,8 @@ def run_parts(out: Path, *, pretend: bool, only: Sequence[str] = ()) -> dict[str
     return found
 
 
-def _in_own_process(kind: type[Part], pretend: bool, keep: Any) -> str:
-    """Runs a part; gives what went wrong, in one line, or nothing."""
+def _in_own_process(kind: type[Part], pretend: bool, keep: Any, log: Path) -> str:
+    """Runs a part; gives what went wrong, in one line, or nothing. The log says it at length."""
     part = kind.__module__, kind.__name__, *["pretend"] * pretend
     command = [sys.executable, "-m", process.__name__, *part]
     with tempfile.TemporaryFile("w+") as complaints:
@@ -113,7 +114,10 @@ def _in_own_process(kind: type[Part], pretend: bool, keep: Any) -> str:
         if code == 0:
             return ""
         complaints.seek(0)
-        lines = complaints.read().strip().splitlines()
+        text = complaints.read()
+        with write_atomically(log) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        lines = text.strip().splitlines()
         return f"exit code {code}: {lines[-1] if lines else 'nothing was said'}"
 
 

@@ -24,12 +24,15 @@ class DeviceTests(Part):
 
     def rows(self) -> Iterator[Row]:
         asked = [TOY] if self.pretend else ["-m", "gpu"]
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=line", "-rf"]
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-rf"]
         done = subprocess.run(  # noqa: S603 -- pytest
             [*command, *asked], cwd=ROOT, capture_output=True, text=True
         )
         for line in done.stdout.splitlines():
             if line.startswith(("FAILED", "ERROR")):
                 yield {"result": line}
+        print(done.stdout, file=sys.stderr)
         last = done.stdout.strip().splitlines() or [done.stderr.strip()[-300:]]
         yield {"result": re.sub(r"^=+ | =+$", "", last[-1])}
+        if done.returncode:
+            raise SystemExit(done.returncode)
