@@ -23,9 +23,9 @@ ARITHMETIC: tuple[Arithmetic, ...] = ("float32", "tf32", "bfloat16")
 
 @contextmanager
 def arithmetic(kind: Arithmetic) -> Iterator[None]:
-    """TF32 products of float32 matrices inside, or exact ones; the caller's choice comes back."""
+    """Exact products of float32 matrices inside, or TF32 ones; the caller's choice comes back."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    torch.set_float32_matmul_precision("highest" if kind == "float32" else "high")
     try:
         yield
     finally:
