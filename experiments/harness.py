@@ -94,9 +94,10 @@ class Study(ABC, Generic[Case]):
         """What the rows of all cases say."""
 
 
-def processes(workers: int) -> Executor:
-    """Workers that start afresh: a process that has used a GPU cannot be forked."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+def processes(workers: int, device: str = "cpu") -> Executor:
+    """Workers; for a GPU they start afresh, since a process that has used one cannot be forked."""
+    context = None if device == "cpu" else get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context)
 
 
 def run_study(
@@ -109,7 +110,7 @@ def run_study(
     runs: Path = Path("runs"),
     workers: int = 2,
     device: str = "cpu",
-    pool: Callable[[int], Executor] = processes,
+    pool: Callable[[int, str], Executor] = processes,
 ) -> tuple[pd.DataFrame, Page]:
     """Run the cases that are missing, and write the page.
 
@@ -146,7 +147,7 @@ def run_study(
     wanted = [case for case in cases if astuple(case) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     console, failed = Console(stderr=True), list[BaseException]()
-    with pool(workers) as workforce, Progress(console=console) as progress:
+    with pool(workers, device) as workforce, Progress(console=console) as progress:
         futures = {workforce.submit(measured, study, case, runs, device): case for case in wanted}
         for future in progress.track(
             as_completed(futures), total=len(wanted), description=study.name

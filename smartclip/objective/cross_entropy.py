@@ -30,8 +30,6 @@ from torch import Tensor
 EPSILON = 1e-12
 # A band of this many rows is fastest on a CPU, from B = 512 to 4,096.
 BAND_ROWS = 256
-# And on a GPU, a band that stays in its cache between the passes over it.
-BAND_BYTES_ON_GPU = 2**25
 # exp of less is so little beside 1 that no sum notices, in float64 either; but where it is a
 # denormal number, a CPU takes up to ten times as long over every product with it.
 LEAST_EXPONENT = -64.0
@@ -95,13 +93,16 @@ def _with_one_leading_dimension(factors: Factors) -> list[Tensor | None]:
     ]
 
 
-def _rows_at_a_time(u: Tensor, captions: int, chunk_size: int | None) -> int:
-    """Rows of a band of each run; the bands of all runs together stay as small as one."""
+def _rows_at_a_time(u: Tensor, chunk_size: int | None) -> int:
+    """Rows of a band of each run. On a CPU the bands of all runs together stay as small as one.
+
+    On a GPU one band is fastest: on an H100, bands of 4 to 128 MiB took 1.05 to 1.8 times as long
+    at B = 16,384 and 32,768.
+    """
     runs, size = u.shape[:2]
-    rows = BAND_ROWS
     if u.device.type != "cpu":
-        rows = max(BAND_ROWS, BAND_BYTES_ON_GPU // (captions * u.element_size()))
-    return min(size, max(1, min(chunk_size or size, rows) // runs))
+        return min(size, chunk_size or size)
+    return min(size, max(1, (chunk_size or BAND_ROWS) // runs))
 
 
 def _bands(size: int, rows: int) -> list[tuple[int, int]]:
@@ -146,7 +147,7 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         factors = Factors(u, v, c, q, m)
         runs, size, captions = *u.shape[:2], v.shape[1]
-        rows = _rows_at_a_time(u, captions, chunk_size)
+        rows = _rows_at_a_time(u, chunk_size)
         scratch = u.new_empty(runs, rows, captions)
         held = size if keep else rows
         logits = u.new_empty(runs, held, captions)
@@ -210,7 +211,7 @@ class _Gradient(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         factors = Factors(u, v, c, q, m)
         runs, size, captions = *u.shape[:2], v.shape[1]
-        rows = _rows_at_a_time(u, captions, chunk_size)
+        rows = _rows_at_a_time(u, chunk_size)
         du, dv = torch.empty_like(u), torch.zeros_like(v)
         dc = None if c is None else torch.zeros_like(c)
         dq = None if q is None else torch.empty_like(q)

@@ -41,7 +41,7 @@ class AheadSource:
         return self._made("pairs", step, size, device)
 
     def _made(self, kind: str, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        if device.type == "cpu":
+        if _is_here(device):
             return getattr(self.source, kind)(step, size, device)
         asked = kind, step, size
         if self._coming is None or self._coming[0] != asked:
@@ -50,7 +50,7 @@ class AheadSource:
                 batch_size=None,
                 sampler=_From(step),
                 num_workers=self.workers,
-                pin_memory=True,
+                pin_memory=device.type == "cuda",
             )
             self._coming = asked, iter(batches)
         _, batches = self._coming
@@ -68,6 +68,11 @@ class AheadSource:
         trace: TracebackType | None,
     ) -> None:
         self._coming = None  # the loader ends its processes when nothing holds it
+
+
+def _is_here(device: torch.device) -> bool:
+    """A CPU that trains has no time to spare for batches ahead."""
+    return device.type == "cpu"
 
 
 class _Steps(Dataset[tuple[Tensor, Tensor]]):

@@ -84,7 +84,7 @@ def loss_figure(rows: list[dict[str, Any]]) -> Figure | None:
         for axis, kind in zip(axes[0], kinds, strict=True):
             sns.lineplot(
                 table.loc[table.arithmetic == kind], x="B", y="ms", hue="loss", style="D",
-                markers=True, palette="colorblind", ax=axis, legend=kind == kinds[-1],
+                markers=True, palette="colorblind", ax=axis, legend=kind == kinds[0],
             )  # fmt: skip
             axis.set(xscale="log", yscale="log", title=kind, xlabel="batch size B")
             axis.set_ylabel("forward and backward, ms")

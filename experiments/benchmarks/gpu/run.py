@@ -86,10 +86,12 @@ def _in_own_process(kind: type[Part], pretend: bool, keep: Any, log: Path) -> st
     """Runs a part; gives what went wrong, in one line, or nothing. The log says it at length."""
     part = kind.__module__, kind.__name__, *["pretend"] * pretend
     command = [sys.executable, "-m", process.__name__, *part]
-    with tempfile.TemporaryFile("w+") as complaints:
-        worker = subprocess.Popen(  # noqa: S603 -- this package
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(  # noqa: S603 -- this package
             command, stdout=subprocess.PIPE, stderr=complaints, text=True, start_new_session=True
-        )
+        ) as worker,
+    ):
         late = threading.Event()
 
         def stop() -> None:

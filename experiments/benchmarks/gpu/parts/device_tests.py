@@ -20,19 +20,24 @@ class DeviceTests(Part):
     name: ClassVar[str] = "tests"
     title: ClassVar[str] = "Tests that need a GPU"
     order: ClassVar[int] = 1
-    limit: ClassVar[int] = 110
+    limit: ClassVar[int] = 150
 
     def rows(self) -> Iterator[Row]:
         asked = [TOY] if self.pretend else ["-m", "gpu"]
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-rf"]
-        done = subprocess.run(  # noqa: S603 -- pytest
-            [*command, *asked], cwd=ROOT, capture_output=True, text=True
-        )
-        for line in done.stdout.splitlines():
-            if line.startswith(("FAILED", "ERROR")):
-                yield {"result": line}
-        print(done.stdout, file=sys.stderr)
-        last = done.stdout.strip().splitlines() or [done.stderr.strip()[-300:]]
-        yield {"result": re.sub(r"^=+ | =+$", "", last[-1])}
-        if done.returncode:
-            raise SystemExit(done.returncode)
+        command = [sys.executable, "-m", "pytest", "-v", "--tb=short", "-n", "2", *asked]
+        passed = 0
+        with subprocess.Popen(  # noqa: S603 -- pytest
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=sys.stderr, text=True
+        ) as worker:
+            assert worker.stdout is not None
+            for line in worker.stdout:
+                print(line, end="", file=sys.stderr)  # the log has the reasons
+                if found := re.search(r"\b(PASSED|FAILED|ERROR|SKIPPED)\b.* (tests/\S+)", line):
+                    result, name = found.groups()
+                    if result == "PASSED":
+                        passed += 1
+                    else:
+                        yield {"result": result.lower(), "test": name}
+        yield {"result": f"{passed} passed", "test": ""}
+        if worker.returncode:
+            raise SystemExit(worker.returncode)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.gpu.part import Part, Row
 from experiments.harness import in_order
-from experiments.studies.scenes import BAR, Case, SceneBlocks, ordered_intersections
+from experiments.studies.scenes import BAR, Case, SceneBlocks, ordered_intersections, reached
 
 SEED = 5
 
@@ -35,11 +34,7 @@ class ScenesToTheEnd(Part):
         yield {
             "work": f"scenes, ours, seed {SEED}",
             "seconds": round(seconds),
-            f"unions complete to {BAR}": _share(unions.completeness),
-            f"ordered intersections complete to {BAR}": _share(crossings.completeness),
-            f"ordered intersections pure to {BAR}": _share(crossings.purity),
+            f"unions complete to {BAR}": reached(unions.completeness),
+            f"ordered intersections complete to {BAR}": reached(crossings.completeness),
+            f"ordered intersections pure to {BAR}": reached(crossings.purity),
         }
-
-
-def _share(scores: "pd.Series[float]") -> str:
-    return f"{np.count_nonzero(scores.to_numpy() >= BAR)} of {len(scores)}"

@@ -50,13 +50,13 @@ class Steps(Part):
         self, name: str, size: int, context: int, precision: Precision, compiled: bool
     ) -> Row:
         execution = ExecutionConfig(precision=precision, compile=compiled)
-        batch = [part.to(self.device) for part in noise_batch(name, size, context)]
+        images, tokens = (part.to(self.device) for part in noise_batch(name, size, context))
         arithmetic: Arithmetic = precision
         peak = flops(arithmetic, self.device, 256 if self.pretend else 8192)
         makers: tuple[Callable[..., Step], ...] = (smartclip_step, clip_step)
         gib, steps = [], []
         for make in makers:
-            step = make(name, *batch, context, execution)
+            step = make(name, images, tokens, context, execution)
             if (name, make) not in self.work:  # the first case of a model is not compiled
                 with FlopCounterMode(display=False) as counter:
                     step()

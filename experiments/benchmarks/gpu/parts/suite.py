@@ -30,7 +30,7 @@ class Suite(Part):
         study, workers = Identification(debug=self.pretend), 1 if self.pretend else WORKERS
         cases = study.cases("smoke" if self.pretend else "laptop", [SEED], ())
         on_cpu = _on_cpu()
-        with tempfile.TemporaryDirectory() as folder, processes(workers) as pool:
+        with tempfile.TemporaryDirectory() as folder, processes(workers, self.device.type) as pool:
             futures = {
                 pool.submit(measured, study, case, Path(folder), self.device.type): case
                 for case in cases
