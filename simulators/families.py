@@ -56,9 +56,7 @@ def random_family(seed: int, *, stream: FamilyStream) -> CaptionFamily:
 def is_chain(family: CaptionFamily) -> bool:
     """Whether each caption says what a shorter one says and more: prefixes of one long caption."""
     ordered = sorted(family.captions, key=len)
-    return all(
-        set(shorter) <= set(longer) for shorter, longer in pairwise(ordered)
-    )
+    return all(set(shorter) <= set(longer) for shorter, longer in pairwise(ordered))
 
 
 def _between(rng: np.random.Generator, bounds: tuple[int, int]) -> int:
