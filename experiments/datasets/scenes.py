@@ -13,7 +13,6 @@ import numpy as np
 from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import words_first
-from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class Scenes(Dataset):
         expected="see docs/scenes.md",
     )
     steps: ClassVar[int] = 10_000
+    batch_size: ClassVar[int] = 256
     beside: ClassVar[tuple[str, ...]] = ("clip",)
     debug_steps: ClassVar[int] = 8
 
@@ -55,9 +55,6 @@ class Scenes(Dataset):
 
     def ours(self, budget: Budget) -> Method:
         return words_first(budget, caption_steps=4 if self.debug else 3000)
-
-    def config(self, seed: int) -> TrainConfig:
-        return replace(super().config(seed), batch_size=16 if self.debug else 256)
 
     def load(self) -> "SceneData":
         return SceneData(self)

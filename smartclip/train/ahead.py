@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from smartclip.train.source import PairSource
+from smartclip.train.source import WorldSource
 
 CPU = torch.device("cpu")
 MOST_WORKERS = 8
@@ -24,11 +24,11 @@ class AheadSource:
     """A source whose batches for a GPU come from `workers` processes; on a CPU it changes nothing.
 
     Args:
-        source: gives images with tokens, and pairs of captions.
+        source: draws a world.
         workers: processes; by default one for each processor but one, at most 8.
     """
 
-    def __init__(self, source: PairSource, *, workers: int | None = None) -> None:
+    def __init__(self, source: WorldSource, *, workers: int | None = None) -> None:
         spare = (os.cpu_count() or 2) - 1
         self.source = source
         self.workers = min(MOST_WORKERS, spare) if workers is None else workers
@@ -36,6 +36,12 @@ class AheadSource:
 
     def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         return self._made("batch", step, size, device)
+
+    def rows(
+        self, step: int, size: int, wanted: slice, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Some rows of a batch, made in place: each of several processes makes only its own."""
+        return self.source.rows(step, size, wanted, device)
 
     def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
         return self._made("pairs", step, size, device)
@@ -78,7 +84,7 @@ def _is_here(device: torch.device) -> bool:
 class _Steps(Dataset[tuple[Tensor, Tensor]]):
     """Step -> what the source makes for it, on the host."""
 
-    def __init__(self, source: PairSource, kind: str, size: int) -> None:
+    def __init__(self, source: WorldSource, kind: str, size: int) -> None:
         self.source, self.kind, self.size = source, kind, size
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:

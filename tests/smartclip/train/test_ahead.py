@@ -2,37 +2,38 @@
 
 import pytest
 import torch
-from torch import Tensor
 
+from simulators import VectorWorld
 from smartclip.train.ahead import AheadSource
+from smartclip.train.source import WorldSource
+from theory import CaptionFamily
 
 CPU = torch.device("cpu")
 
 
-class Numbers:
-    """A batch that names its kind, step and size."""
+FAMILY = CaptionFamily.from_captions([["a", "b"], ["b", "c"]])
 
-    def batch(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        return torch.full((size,), float(step), device=device), torch.zeros(size, device=device)
 
-    def pairs(self, step: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        return torch.full((size,), float(step), device=device), torch.ones(size, device=device)
+def numbers() -> WorldSource:
+    return WorldSource(VectorWorld(FAMILY), seed=3)
 
 
 def test_on_a_cpu_nothing_is_made_ahead():
-    with AheadSource(Numbers()) as source:
+    with AheadSource(numbers()) as source:
         images, _ = source.batch(3, 2, CPU)
         assert source._coming is None
-    assert images.tolist() == [3, 3]
+    assert torch.equal(images, numbers().batch(3, 2, CPU)[0])
 
 
 def checked(device: torch.device) -> None:
-    with AheadSource(Numbers(), workers=1) as source:
+    with AheadSource(numbers(), workers=1) as source:
         for step in (5, 6, 7, 2, 3):  # goes on, and begins anew
-            images, tokens = source.batch(step, 2, device)
-            assert (images.tolist(), tokens.tolist()) == ([step] * 2, [0, 0])
-        one, other = source.pairs(4, 3, device)
-        assert (one.tolist(), other.tolist()) == ([4] * 3, [1] * 3)
+            for one, other in zip(
+                source.batch(step, 4, device), numbers().batch(step, 4, CPU), strict=True
+            ):
+                assert torch.equal(one.cpu(), other)
+        part = source.rows(5, 4, slice(1, 3), device)
+        assert torch.equal(part[0].cpu(), numbers().batch(5, 4, CPU)[0][1:3])
     assert source._coming is None
 
 
