@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from theory.errors import InputError
 from theory.storage import write_atomically
 
 PACKAGES = ("smartclip-testbed", "torch", "numpy", "scipy", "scikit-learn", "open-clip-torch")
@@ -50,6 +51,23 @@ class RunFolder:
     def figure(self, name: str) -> Path:
         """Where the figure `name` belongs."""
         return self.path / "figures" / f"{name}.png"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        InputError: it cannot be read, or is no object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} could not be read ({error})",
+            rule="a run folder has its settings and results as JSON",
+            fix="run the command that wrote it again",
+        ) from error
+    return found if isinstance(found, dict) else {}
 
 
 def write_json(path: Path, value: Any) -> Path:

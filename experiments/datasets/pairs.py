@@ -135,8 +135,20 @@ class Pairs(Dataset):
     """Of the towers' matrix products; the recipe's own by default."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Over several processes: a whole model on each, or a part of it."""
-    policy: Literal["prefix", "subset", "single", "pair", "window", "all"] = "prefix"
-    """Which sentences of a caption are kept at a step; published is prefix."""
+    policy: Literal[
+        "prefix",
+        "subset",
+        "single",
+        "pair",
+        "window",
+        "drop-first",
+        "shuffled",
+        "padded",
+        "debias",
+        "all",
+    ] = "prefix"
+    """Which sentences of a caption are kept at a step; published is prefix. DeBias-CLIP, a sampler
+    without masks, is debias with --method long-clip."""
     held_out: int | None = None
     """Pictures from the start of the data set kept for retrieval; 1,000, or a tenth of few."""
     skip: bool = False
@@ -150,6 +162,31 @@ class Pairs(Dataset):
     @property
     def dimension(self) -> int:
         return 16 if self.debug else self.settings.dimension
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of the mask network."""
+        return 2 if self.debug else self.settings.heads
+
+    @property
+    def start(self) -> str | None:
+        """The weights that the towers start from; None for random ones."""
+        return None if self.debug and self.weights == "openai" else self.weights
+
+    def architecture(self) -> "Architecture":
+        """Both towers, reading long captions."""
+        from smartclip.towers.architecture import Architecture
+        from smartclip.towers.open_clip import TextConfig, ViTConfig
+
+        size = Architecture.named(self.settings.model).with_context(CONTEXT)
+        if not self.debug:
+            return size
+        small = {"width": 32, "layers": 1, "heads": 2, "quick_gelu": size.quick_gelu}
+        return Architecture(
+            image=ViTConfig(image_size=32, channels=3, patch=16, **small),
+            text=TextConfig(vocabulary=size.text.vocabulary, context=CONTEXT, **small),
+            dimension=self.dimension,
+        )
 
     def budget(self, steps: int | None = None) -> Budget:
         return replace(super().budget(steps), warm_up=1 if self.debug else 200)
@@ -205,7 +242,7 @@ class PairData(Data):
         self.asked = replace(self.data, examples=self.data.part(0, kept), problems=())
         self.tokenizer: CLIPTokenizer = CLIPTokenizer(context=CONTEXT)
         self.reader: CaptionReader = CaptionReader(self.tokenizer)
-        self.crop = Crop(pixels=self._architecture().image.image_size)
+        self.crop = Crop(pixels=options.architecture().image.image_size)
         captions = chain.from_iterable(example.captions for example in self.training)
         self.lengths = caption_lengths(list(captions), self.tokenizer)
         self.left_out = 0
@@ -235,24 +272,25 @@ class PairData(Data):
             str(record),
             f"{len(self.training):,} pictures to train on, {len(self.asked):,} held out; "
             f"{self.lengths}",
-            f"weights: {self._weights or 'random'}",
+            f"weights: {self.options.start or 'random'}",
         ]
 
     def identity(self) -> dict[str, Any]:
         return {
             "pictures": self.data.fingerprint(),
             "held_out": len(self.asked),
-            "weights": _digest(self._weights),
+            "weights": _digest(self.options.start),
         }
 
     def towers(self) -> TowerPair:
         from smartclip.towers.pretrained import backbone
 
-        model = self._architecture() if self.options.debug else self.options.settings.model
-        found = backbone(model, self._weights, context=CONTEXT, kept=KEPT)
+        options = self.options
+        model = options.architecture() if options.debug else options.settings.model
+        found = backbone(model, options.start, context=CONTEXT, kept=KEPT)
         self.mean, self.std, self.origin = found.mean, found.std, found.source
-        heads = 2 if self.options.debug else self.options.settings.heads
-        return TowerPair(found.image_tower, found.text_tower, found.text_tower.width, heads)
+        width = found.text_tower.width
+        return TowerPair(found.image_tower, found.text_tower, width, options.heads)
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
         return self._streaming(seed, captions)
@@ -312,28 +350,6 @@ class PairData(Data):
         from experiments.results.fine_tuning import measure
 
         return measure(self, trained)
-
-    @property
-    def _weights(self) -> str | None:
-        return (
-            None
-            if self.options.debug and self.options.weights == "openai"
-            else (self.options.weights)
-        )
-
-    def _architecture(self) -> "Architecture":
-        from smartclip.towers.architecture import Architecture
-        from smartclip.towers.open_clip import TextConfig, ViTConfig
-
-        size = Architecture.named(self.options.settings.model).with_context(CONTEXT)
-        if not self.options.debug:
-            return size
-        small = {"width": 32, "layers": 1, "heads": 2, "quick_gelu": size.quick_gelu}
-        return Architecture(
-            image=ViTConfig(image_size=32, channels=3, patch=16, **small),
-            text=TextConfig(vocabulary=size.text.vocabulary, context=CONTEXT, **small),
-            dimension=self.options.dimension,
-        )
 
 
 class PairStream:

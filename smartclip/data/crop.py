@@ -22,6 +22,8 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 Cut = Literal["centre", "random", "squash"]
 DRAWS = 5
 """Uniform numbers that a crop takes: area, shape, place across, place down, mirror."""
+MIDDLE = np.full(DRAWS, 0.5)
+"""The draws of an evaluation, where nothing is random."""
 
 _SHAPES = (3 / 4, 4 / 3)
 
@@ -85,7 +87,18 @@ class Crop:
             shorter = math.ceil(self.gap * side / kept)
         # A copy: what Pillow shares may not be written to. Then planes, as views of it.
         levels = torch.from_numpy(np.array(decode(content, name, most_pixels, shorter=shorter)))
-        levels = levels.permute(2, 0, 1)
+        return self.fitted(levels.permute(2, 0, 1), draws)
+
+    def fitted(
+        self, levels: UInt8[Tensor, "3 h w"], draws: Float[np.ndarray, "5"] = MIDDLE
+    ) -> UInt8[Tensor, "3 s s"]:
+        """Levels of any size cut and resized.
+
+        Args:
+            levels: of a picture, or of a part of one.
+            draws: uniform on (0, 1), one for each choice.
+        """
+        side = self.pixels
         height, width = levels.shape[1:]
         if self.cut == "random":
             left, upper, right, lower = self.box(width, height, draws)

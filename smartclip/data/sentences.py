@@ -15,9 +15,23 @@ import numpy as np
 from theory import CaptionFamily
 from theory.errors import InputError
 
-Policy = Literal["prefix", "subset", "single", "pair", "window", "all"]
+Policy = Literal[
+    "prefix",
+    "subset",
+    "single",
+    "pair",
+    "window",
+    "drop-first",
+    "shuffled",
+    "padded",
+    "debias",
+    "all",
+]
+PADDED: frozenset[Policy] = frozenset({"padded", "debias"})
+"""Those whose captions are moved away from the start of their context, behind padding."""
 Split = Literal["marks", "published"]
 _LARGEST = 16
+_LARGEST_IN_ANY_ORDER = 6
 _END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -43,17 +57,25 @@ def sentences(caption: str, split: Split = "marks") -> list[str]:
 
 
 def choices(count: int, policy: Policy) -> list[tuple[int, ...]]:
-    """The sets of sentences that a policy may keep, all equally likely.
+    """What a policy may keep: places of sentences in the order they are said.
+
+    All are equally likely; of `debias` all sets are, and then all orders of one.
 
     - `prefix`: the first 1, 2, ..., N (published).
     - `subset`: any non-empty set.
     - `single`: one.
     - `pair`: any two; the only one if N = 1.
     - `window`: two neighbours; the only one if N = 1.
+    - `drop-first`: all but the first; the only one if N = 1.
+    - `shuffled`: everything, in any order. It says what `all` says; a context that is too short
+      cuts another end of it each time.
+    - `padded`: everything, behind as much padding as a draw says.
+    - `debias`: any non-empty set of those after the first, in any order, behind padding: what
+      DeBias-CLIP (CVPR 2026) makes of a caption. Its first sentence is said nowhere.
     - `all`: everything.
 
     Args:
-        count: N, at least 1; at most 16 for `subset`.
+        count: N, at least 1; at most 16 for `subset`, 6 for `shuffled` and `debias`.
         policy: which.
 
     >>> choices(3, "prefix"), choices(3, "window")
@@ -70,10 +92,26 @@ def choices(count: int, policy: Policy) -> list[tuple[int, ...]]:
             )
         sizes = range(1, count + 1)
         return [chosen for size in sizes for chosen in itertools.combinations(every, size)]
+    if policy in ("shuffled", "debias"):
+        if count > _LARGEST_IN_ANY_ORDER:
+            raise InputError(
+                f"{count} sentences",
+                rule=f"orders are listed for at most {_LARGEST_IN_ANY_ORDER} sentences",
+                fix="use kept() to draw one, or another policy",
+            )
+        if policy == "shuffled" or count == 1:
+            return list(itertools.permutations(every))
+        return [
+            order
+            for chosen in choices(count - 1, "subset")
+            for order in itertools.permutations([place + 1 for place in chosen])
+        ]
     if policy == "prefix":
         return [tuple(range(stop)) for stop in range(1, count + 1)]
-    if policy == "all" or count == 1:
+    if policy in ("all", "padded") or count == 1:
         return [tuple(every)]
+    if policy == "drop-first":
+        return [tuple(every[1:])]
     if policy == "single":
         return [(index,) for index in every]
     if policy == "pair":
@@ -87,6 +125,12 @@ def family(count: int, policy: Policy) -> CaptionFamily:
     >>> from theory import predict
     >>> [len(predict(family(6, policy)).alone) for policy in ("prefix", "window", "pair")]
     [1, 4, 6]
+
+    An order says nothing new, so `shuffled` is `all`, and what is never said is identified by none:
+    of `debias` the first sentence is missing.
+
+    >>> [sorted(family(3, policy).concepts) for policy in ("shuffled", "debias")]
+    [['s1', 's2', 's3'], ['s2', 's3']]
     """
     names = [f"s{index + 1}" for index in range(count)]
     chosen = choices(count, policy)
@@ -96,9 +140,10 @@ def family(count: int, policy: Policy) -> CaptionFamily:
 def kept(
     parts: Sequence[str], policy: Policy, *, seed: int, index: int, split: Split = "marks"
 ) -> str:
-    """The sentences that example `index` keeps under a seed, in their order.
+    """The sentences that example `index` keeps under a seed, as they are said.
 
-    A pure function of its arguments, drawn uniformly from `choices`.
+    A pure function of its arguments, drawn as `choices` says. Padding is no part of the text: see
+    `smartclip.text.moved`.
 
     Args:
         parts: the N sentences.
@@ -110,10 +155,11 @@ def kept(
     _check(len(parts), policy)
     generator = np.random.default_rng([seed, index])
     if policy == "subset":
-        keep = np.zeros(len(parts), dtype=bool)
-        while not keep.any():  # uniform over the non-empty sets, however many there are
-            keep = generator.random(len(parts)) < 0.5
-        chosen: Sequence[int] = np.flatnonzero(keep).tolist()
+        chosen: Sequence[int] = _subset(len(parts), generator)
+    elif policy == "debias" and len(parts) > 1:
+        chosen = (1 + generator.permutation(_subset(len(parts) - 1, generator))).tolist()
+    elif policy == "shuffled":
+        chosen = generator.permutation(len(parts)).tolist()
     elif policy == "pair" and len(parts) > 1:
         chosen = sorted(generator.choice(len(parts), size=2, replace=False).tolist())
     else:
@@ -121,6 +167,14 @@ def kept(
         chosen = possible[int(generator.integers(len(possible)))]
     joint = ". " if split == "published" else " "
     return joint.join(parts[place] for place in chosen)
+
+
+def _subset(count: int, generator: np.random.Generator) -> list[int]:
+    """Uniform over the non-empty sets, however many there are."""
+    keep = np.zeros(count, dtype=bool)
+    while not keep.any():
+        keep = generator.random(count) < 0.5
+    return np.flatnonzero(keep).tolist()
 
 
 def _check(count: int, policy: str) -> None:

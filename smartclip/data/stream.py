@@ -24,7 +24,8 @@ from smartclip.data.crop import DRAWS, MEAN, STD, Crop, normalised
 from smartclip.data.examples import Example, ImageText, Problem
 from smartclip.data.order import Order
 from smartclip.data.pictures import PictureError
-from smartclip.data.sentences import Policy, Split, kept, sentences
+from smartclip.data.sentences import PADDED, Policy, Split, kept, sentences
+from smartclip.text import moved
 from theory.errors import InputError
 
 Tokenise = Callable[[Sequence[str]], Int[Tensor, "b l"]]
@@ -47,7 +48,8 @@ class StreamSource:
         policy: which sentences of a caption are kept.
         split: where a caption is cut into sentences.
         short_captions: give two captions of each picture, tokens [b, 2, L]: what the policy keeps,
-            and its first sentence.
+            and its first sentence; with `debias` the whole caption, and what the policy keeps, as
+            DeBias-CLIP has them in the places of Long-CLIP's two.
         rank: of this process.
         ranks: how many processes share each step.
         workers: threads (or processes) that read, decode and tokenise.
@@ -107,8 +109,10 @@ class StreamSource:
         self._work = _Work(
             tokenise=tokenise,
             crop=crop or Crop(),
-            split=split if short_captions else None,
+            policy=policy,
+            short_captions=short_captions,
         )
+        self.short_captions = short_captions
         self._pool = _pool(workers, processes=processes)
         self._coming: dict[int, _Coming] = {}
         self._size = 0
@@ -166,7 +170,7 @@ class StreamSource:
         """What the captions of this rank's part of a step say."""
         number, draws = self._drawn(step, size)
         return [
-            self._caption(self.data.examples[int(row)], int(n), float(draw))
+            self._captions(self.data.examples[int(row)], int(n), float(draw))[0]
             for row, n, draw in zip(self.rows(step, size), number, draws[:, 0], strict=True)
         ]
 
@@ -202,12 +206,18 @@ class StreamSource:
         draws = between_0_and_1(bits.random_raw(size * _WORDS)).reshape(size, _WORDS)
         return np.arange(first, first + size), draws
 
-    def _caption(self, example: Example, number: int, draw: float) -> str:
+    def _captions(self, example: Example, number: int, draw: float) -> tuple[str, ...]:
+        """What the policy keeps of a caption, and the shorter one if there is one."""
         caption = example.captions[int(draw * len(example.captions))]
-        if self.policy == "all":
-            return caption
-        parts = sentences(caption, self.split)
-        return kept(parts, self.policy, seed=self.seed, index=number, split=self.split)
+        drawn = caption
+        if self.policy not in ("all", "padded"):
+            parts = sentences(caption, self.split)
+            drawn = kept(parts, self.policy, seed=self.seed, index=number, split=self.split)
+        if not self.short_captions:
+            return (drawn,)
+        if self.policy == "debias":
+            return caption, drawn
+        return drawn, sentences(drawn, self.split)[0]
 
     def _begun(self, step: int, size: int) -> "_Coming":
         number, draws = self._drawn(step, size)
@@ -236,9 +246,9 @@ class StreamSource:
             example = self.data.examples[row]
             examples.append(example)
             captions.append(
-                self._caption(example, int(coming.number[place]), coming.draws[place, 0])
+                self._captions(example, int(coming.number[place]), coming.draws[place, 0])
             )
-        draws = coming.draws[list(places), 1 : 1 + DRAWS]
+        draws = coming.draws[list(places), 1 : 2 + DRAWS]
         future = self._pool.submit(self._work, examples, captions, draws)
         coming.parts.append((list(places), future))
 
@@ -305,15 +315,19 @@ class _Done:
 class _Work:
     """What a worker does; it holds settings only, so that it can be sent to a process.
 
-    `split` is where the first sentence ends, if captions come with it; else None.
+    `short_captions` says that each caption comes with a shorter one.
     """
 
     tokenise: Tokenise
     crop: Crop
-    split: Split | None = None
+    policy: Policy = "all"
+    short_captions: bool = False
 
     def __call__(
-        self, examples: list[Example], captions: list[str], draws: Float[np.ndarray, "k 5"]
+        self,
+        examples: list[Example],
+        captions: list[tuple[str, ...]],
+        draws: Float[np.ndarray, "k 6"],
     ) -> _Done:
         side = self.crop.pixels
         levels = torch.empty((len(examples), 3, side, side), dtype=torch.uint8)
@@ -321,17 +335,22 @@ class _Work:
         problems: list[tuple[int, Problem]] = []
         for place, example in enumerate(examples):
             try:
-                levels[len(good)] = self.crop(example.image.read(), example.name, draws[place])
+                levels[len(good)] = self.crop(
+                    example.image.read(), example.name, draws[place, :DRAWS]
+                )
             except PictureError as error:
                 problem = Problem(name=example.name, fault=error.fault, detail=error.given)
                 problems.append((place, problem))
                 continue
             good.append(place)
-        told = [captions[place] for place in good]
-        tokens = self.tokenise(told) if told else torch.empty((0, 0), dtype=torch.int64)
-        if self.split is not None and told:
-            first = [sentences(caption, self.split)[0] for caption in told]
-            tokens = torch.stack([tokens, self.tokenise(first)], dim=1)
+        tokens = torch.empty((0, 0), dtype=torch.int64)
+        if good:
+            told = zip(*(captions[place] for place in good), strict=True)
+            columns = [self.tokenise(column) for column in told]
+            if self.policy in PADDED:  # of DeBias-CLIP's two captions the sampled one
+                at = -1 if self.policy == "debias" else 0
+                columns[at] = moved(columns[at], torch.from_numpy(draws[good, DRAWS]))
+            tokens = torch.stack(columns, dim=1) if self.short_captions else columns[0]
         return _Done(levels=levels[: len(good)], tokens=tokens, problems=problems)
 
 

@@ -4,9 +4,14 @@ Names are open_clip's: `ViT-B-16` is ViT-B/16 with exact GELU, `ViT-B-16-quickge
 the activation of OpenAI's own weights.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import Tensor
+
+from smartclip.towers.layouts import NamedTensors
 from smartclip.towers.open_clip import (
     ImageTower,
     TextConfig,
@@ -107,6 +112,101 @@ class Architecture:
             dimension=config["embed_dim"],
         )
 
+    @classmethod
+    def of_tensors(
+        cls,
+        tensors: NamedTensors,
+        source: str,
+        *,
+        quick_gelu: bool,
+        heads: tuple[int, int] | None = None,
+    ) -> "Architecture":
+        """The size that the tensors of a checkpoint have.
+
+        Args:
+            tensors: of both towers.
+            source: where they lie, for error messages.
+            quick_gelu: what no tensor tells.
+            heads: of the image and the text tower; where nothing tells, one for each 64 of the
+                width, as in every released CLIP.
+
+        Raises:
+            InputError: a tensor that gives a size is missing, or patches form no square.
+        """
+        try:
+            patches = tensors.image["conv1.weight"]
+            places = tensors.image["positional_embedding"]
+            words = tensors.text["token_embedding.weight"]
+            context = tensors.text["positional_embedding"]
+            dimension = tensors.image["proj"].shape[1]
+            ratios = [
+                each["transformer.resblocks.0.mlp.c_fc.weight"].shape[0] / width
+                for each, width in (
+                    (tensors.image, patches.shape[0]),
+                    (tensors.text, words.shape[1]),
+                )
+            ]
+        except KeyError as error:
+            raise InputError(
+                f"{source} without {error} in one of its towers",
+                rule="both towers of a CLIP are there",
+                fix="give the weights of a whole CLIP with a vision transformer",
+            ) from error
+        side = math.isqrt(len(places) - 1)
+        if side * side != len(places) - 1:
+            raise InputError(
+                f"{source} with positions of {len(places) - 1} patches",
+                rule="the patches of an image form a square",
+                fix="give the weights of a plain CLIP",
+            )
+        widths = patches.shape[0], words.shape[1]
+        of_image, of_text = heads or (max(1, widths[0] // 64), max(1, widths[1] // 64))
+        return cls(
+            image=ViTConfig(
+                image_size=side * patches.shape[-1],
+                channels=patches.shape[1],
+                patch=patches.shape[-1],
+                width=widths[0],
+                layers=_layers(tensors.image),
+                heads=of_image,
+                mlp_ratio=ratios[0],
+                quick_gelu=quick_gelu,
+            ),
+            text=TextConfig(
+                vocabulary=len(words),
+                context=len(context),
+                width=widths[1],
+                layers=_layers(tensors.text),
+                heads=of_text,
+                mlp_ratio=ratios[1],
+                quick_gelu=quick_gelu,
+            ),
+            dimension=dimension,
+        )
+
+    def to_open_clip(self) -> dict[str, Any]:
+        """As a model configuration of open_clip; `from_open_clip` gives it back."""
+        return {
+            "embed_dim": self.dimension,
+            "quick_gelu": self.quick_gelu,
+            "vision_cfg": {
+                "image_size": self.image.image_size,
+                "layers": self.image.layers,
+                "width": self.image.width,
+                "head_width": self.image.width // self.image.heads,
+                "patch_size": self.image.patch,
+                "mlp_ratio": self.image.mlp_ratio,
+            },
+            "text_cfg": {
+                "context_length": self.text.context,
+                "vocab_size": self.text.vocabulary,
+                "width": self.text.width,
+                "heads": self.text.heads,
+                "layers": self.text.layers,
+                "mlp_ratio": self.text.mlp_ratio,
+            },
+        }
+
     @property
     def quick_gelu(self) -> bool:
         """The activation of both towers."""
@@ -119,6 +219,12 @@ class Architecture:
     def towers(self) -> tuple[ImageTower, TextTower]:
         """Fresh towers; their weights are drawn from torch's default generator."""
         return ImageTower(self.image, self.dimension), TextTower(self.text, self.dimension)
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> int:
+    """Residual blocks, by the numbers in their names."""
+    blocks = {name.split(".")[2] for name in tensors if name.startswith("transformer.resblocks.")}
+    return len(blocks)
 
 
 def known_names() -> list[str]:

@@ -2,6 +2,8 @@
 
     OpenAI         visual.*, transformer.*; three sizes (input_resolution, ...) as tensors
     open_clip      the same without the sizes; or the text tower under text.*
+    Long-CLIP      the same with two tables of positions: the first rows of positional_embedding,
+                   which stay as they were, and the others of positional_embedding_res
     Hugging Face   vision_model.*, text_model.*, *_projection.weight; q, k and v apart
 
 Nothing is dropped unread: a tensor that is none of a layout's is told by name.
@@ -16,12 +18,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from smartclip.towers.positions import KEPT
 from theory.errors import InputError
 
-Layout = Literal["OpenAI", "open_clip", "Hugging Face"]
+Layout = Literal["OpenAI", "open_clip", "Long-CLIP", "Hugging Face"]
 
 _TEXT_PARTS = ("transformer.", "token_embedding.", "ln_final.")
 _TEXT_TENSORS = ("positional_embedding", "text_projection")
+# Long-CLIP's second table; its rows count from KEPT on, the first table's before.
+_RESIDUAL_POSITIONS = "positional_embedding_res"
 # Sizes that OpenAI's own file carries as tensors.
 _OPENAI_SIZES = ("input_resolution", "context_length", "vocab_size")
 
@@ -58,7 +63,7 @@ class NamedTensors:
     """The tensors of a checkpoint under the names of open_clip's two transformers.
 
     Attributes:
-        layout: which of the three.
+        layout: which of the four.
         image: of the image transformer.
         text: of the text transformer.
         logit_scale: exp of the logarithm that is stored; None if the checkpoint has none.
@@ -103,9 +108,53 @@ def named_tensors(tensors: dict[str, Tensor], source: str) -> NamedTensors:
     )
 
 
+def to_open_clip(named: NamedTensors) -> dict[str, Tensor]:
+    """The tensors under open_clip's names; `named_tensors` gives them back."""
+    tensors = {f"visual.{name}": tensor for name, tensor in named.image.items()} | named.text
+    return _whole(tensors, named.logit_scale)
+
+
+def to_hugging_face(named: NamedTensors) -> dict[str, Tensor]:
+    """The tensors under the names of Hugging Face's `CLIPModel`; `named_tensors` gives them back.
+
+    The names are nested (`text_model.encoder...`) also where transformers keeps them flat in
+    memory: `from_pretrained` finds its tensors under these in every version.
+    """
+    fixed = {place: theirs for theirs, place in _HF_NAMES.items()}
+    projections = {place: theirs for theirs, place in _HF_PROJECTIONS.items()}
+    parts = {ours: theirs for theirs, ours in _HF_PARTS.items()}
+    tensors: dict[str, Tensor] = {}
+    for tower, found in (("image", named.image), ("text", named.text)):
+        prefix = {"image": "vision", "text": "text"}[tower]
+        for name, tensor in found.items():
+            if (tower, name) in fixed:
+                tensors[fixed[tower, name]] = tensor
+            elif (tower, name) in projections:
+                tensors[projections[tower, name]] = tensor.T
+            else:
+                _, _, number, ours = name.split(".", 3)
+                layer = f"{prefix}_model.encoder.layers.{number}"
+                if ours.startswith("attn.in_proj_"):
+                    kind = ours.removeprefix("attn.in_proj_")
+                    for theirs, part in zip(_HF_QKV, tensor.chunk(3), strict=True):
+                        tensors[f"{layer}.{theirs}.{kind}"] = part
+                else:
+                    part, _, kind = ours.rpartition(".")
+                    tensors[f"{layer}.{parts[part]}.{kind}"] = tensor
+    return _whole(tensors, named.logit_scale)
+
+
+def _whole(tensors: dict[str, Tensor], logit_scale: float | None) -> dict[str, Tensor]:
+    """Each tensor with memory of its own, and the logarithm of the scale."""
+    scale = {} if logit_scale is None else {"logit_scale": torch.tensor(math.log(logit_scale))}
+    owned = (tensors | scale).items()
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in owned}
+
+
 def _open_clip(left: dict[str, Tensor], source: str) -> NamedTensors:
     sizes = {name: int(left.pop(name)) for name in _OPENAI_SIZES if name in left}
     image, text, unknown = {}, {}, []
+    later = left.pop(_RESIDUAL_POSITIONS, None)
     for name, tensor in left.items():
         bare = name.removeprefix("text.")
         if name.startswith("visual."):
@@ -126,6 +175,17 @@ def _open_clip(left: dict[str, Tensor], source: str) -> NamedTensors:
                 fix="fetch it again",
             )
     layout: Layout = "OpenAI" if sizes else "open_clip"
+    if later is not None:
+        layout = "Long-CLIP"
+        first = text.get("positional_embedding")
+        if first is None or first.shape != later.shape:
+            raise InputError(
+                f"{source} with {_RESIDUAL_POSITIONS} {tuple(later.shape)} beside "
+                f"positional_embedding {'missing' if first is None else tuple(first.shape)}",
+                rule="Long-CLIP's two tables of positions have one shape",
+                fix="fetch it again",
+            )
+        text["positional_embedding"] = torch.cat([first[:KEPT], later[KEPT:]])
     return NamedTensors(layout=layout, image=image, text=text, logit_scale=None)
 
 

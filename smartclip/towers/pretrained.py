@@ -43,7 +43,7 @@ class Backbone:
 
 def backbone(
     model: str | Architecture,
-    weights: str | Path | None = None,
+    weights: str | Path | Weights | None = None,
     *,
     context: int | None = None,
     kept: int = KEPT,
@@ -54,8 +54,9 @@ def backbone(
     Args:
         model: open_clip's name of it, such as `ViT-B-16-quickgelu`, or its sizes.
         weights: a file or folder in the layout of OpenAI, open_clip or Hugging Face; on the hub
-            `hf-hub:owner/name` or one of open_clip's tags, such as `openai`; none for random
-            weights, drawn from torch's default generator.
+            `hf-hub:owner/name` or one of open_clip's tags, such as `openai`; what `read_weights`
+            or `fetch_weights` gave; none for random weights, drawn from torch's default
+            generator.
         context: tokens of a caption, start and end included; position embeddings are stretched
             to it. None keeps the model's own.
         kept: positions that stay as they are when stretched.
@@ -80,7 +81,7 @@ def backbone(
     if weights is None:
         return Backbone(architecture=size, image_tower=image_tower, text_tower=text_tower)
     name = model if isinstance(model, str) else "a model of this size"
-    found = _found(name, weights)
+    found = weights if isinstance(weights, Weights) else _found(name, weights)
     _check_training(found, size, quick_gelu)
     text = dict(found.tensors.text)
     positions = text.get("positional_embedding")

@@ -2,7 +2,7 @@
 
 What no tensor tells is told beside them: the activation, the number of heads, the colours that
 images are normalised with. They are read from `open_clip_config.json` or `config.json` in the same
-folder, from open_clip's list of weights, or, for OpenAI's own layout, known: quick-GELU.
+folder, from open_clip's list of weights, or known: layouts of OpenAI and Long-CLIP are quick-GELU.
 """
 
 import json
@@ -85,7 +85,7 @@ def read_weights(path: Path) -> Weights:
         path = found
     tensors = named_tensors(_tensors(path), str(path))
     weights = Weights(source=str(path), tensors=tensors)
-    if tensors.layout == "OpenAI":
+    if tensors.layout in ("OpenAI", "Long-CLIP"):
         return replace(weights, quick_gelu=True)
     wanted = "config.json" if tensors.layout == "Hugging Face" else "open_clip_config.json"
     config = path.parent / wanted
@@ -133,6 +133,34 @@ def fetch_weights(name: str, tag: str) -> Weights:
         mean=tuple(known["mean"]),
         std=tuple(known["std"]),
     )
+
+
+def colours(name: str, weights: str | None) -> tuple[Colour, Colour]:
+    """Mean and deviation of each colour that weights were trained with, without fetching them.
+
+    Args:
+        name: open_clip's name of the model.
+        weights: as for `smartclip.towers.pretrained.backbone`; None for CLIP's own.
+    """
+    if weights is None:
+        return MEAN, STD
+    if Path(weights).exists():
+        found = read_weights(Path(weights))
+        return found.mean, found.std
+    if weights.startswith(HUB):
+        found = fetch_weights(name, weights)
+        return found.mean, found.std
+    load_open_clip()
+    from open_clip import pretrained
+
+    known = pretrained.get_pretrained_cfg(name.replace("/", "-"), weights)
+    if not known:
+        raise InputError(
+            f"the weights {weights!r}, which are not there any more",
+            rule="a model is used with the colours that it was trained with",
+            fix="put the weights back where training found them",
+        )
+    return tuple(known["mean"]), tuple(known["std"])
 
 
 def _download(repository: str) -> Path:

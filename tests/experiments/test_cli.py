@@ -101,7 +101,10 @@ def test_an_empty_family_is_refused(text: str, refused, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "Expected one of {bench, data, demo, predict, study, train, verify}"),
+        (
+            [],
+            "Expected one of {bench, data, demo, evaluate, export, predict, study, train, verify}",
+        ),
         (["trian"], "Unrecognized options: trian; Available subcommands: bench, data"),
         (["train"], "Expected one of {digits, emoji, pairs, scenes, vectors}"),
         (["predict", "--captoins", "a"], "perhaps you meant --captions"),

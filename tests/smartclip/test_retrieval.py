@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smartclip.evaluate.retrieval import read, retrieval
+from smartclip.evaluate.retrieval import read, retrieval, retrieval_by_rows
 from smartclip.towers.open_clip import load_open_clip
 from theory.errors import InputError
 
@@ -139,3 +139,36 @@ def test_results_are_plain_data() -> None:
 def test_wrong_inputs_are_refused(scores, relevant, ks, told: str) -> None:
     with pytest.raises(InputError, match=told):
         retrieval(scores, relevant, ks=ks)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6), st.integers(1, 40), st.booleans())
+def test_by_rows_is_the_whole_matrix_ties_included(seed: int, at_a_time: int, masked: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(-1, 2, (7, 3), generator=generator).double()
+    text = torch.randint(-1, 2, (11, 3), generator=generator).double()
+    mask = torch.randint(0, 2, (11, 3), generator=generator).double() if masked else None
+    owner = torch.randint(0, 7, (11,), generator=generator)  # some images have no caption
+    whole = retrieval(read(image, text, mask), torch.arange(7)[:, None] == owner)
+    parts = retrieval_by_rows(image, text, mask, owner, scores_at_a_time=at_a_time)
+    for one, other in (
+        (whole.caption_to_image, parts.caption_to_image),
+        (whole.image_to_caption, parts.image_to_caption),
+    ):
+        np.testing.assert_allclose(one.hits, other.hits, atol=1e-12)
+        np.testing.assert_allclose(one.ranks, other.ranks)
+        np.testing.assert_allclose(one.chance, other.chance)
+        np.testing.assert_array_equal(one.queries, other.queries)
+        assert one.unanswerable == other.unanswerable
+
+
+def test_ranks_are_expected_over_the_order_of_ties() -> None:
+    # Better: one. Tied at the top of the right ones: two wrong, two right.
+    scores = torch.tensor([[0.9, 0.5, 0.5, 0.5, 0.5, 0.1]])
+    relevant = torch.tensor([[False, True, False, True, False, True]])
+    (rank,) = retrieval(scores, relevant, ks=(1,)).image_to_caption.ranks
+    orders = itertools.permutations([True, True, False, False])
+    places = [order.index(True) + 1 for order in orders]
+    assert rank == pytest.approx(1 + np.mean(places))
+    perfect = retrieval(torch.eye(4), torch.eye(4, dtype=torch.bool), ks=(1,))
+    assert perfect.caption_to_image.median_rank == 1

@@ -18,7 +18,7 @@ def test_groups_are_counted_together():
     hits = np.array([[1.0, 1, 1], [0, 0, 1], [0.5, 1, 1]])
     recall = Recall(
         ks=(1, 5, 10), hits=hits, chance=np.array([0.1, 0.5, 1.0]),
-        queries=np.array([0, 1, 3]), unanswerable=1,
+        ranks=np.array([1.0, 6, 1.5]), queries=np.array([0, 1, 3]), unanswerable=1,
     )  # fmt: skip
     rows = by_group(recall, ["bear", "bear", "cat", "dog"])
     assert [(r["group"], r["queries"], r["answered@1"], r["answered@10"]) for r in rows] == [

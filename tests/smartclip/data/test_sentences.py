@@ -38,7 +38,11 @@ def test_draws_are_uniform_over_the_choices(policy: Policy, count: int) -> None:
     drawn = Counter(kept(parts, policy, seed=0, index=index) for index in range(3000))
     assert set(drawn) <= set(possible)
     if len(possible) > 1:
-        p = stats.chisquare([drawn[each] for each in possible]).pvalue
+        # Of debias the sets are equally likely, and then the orders of each.
+        sets = [frozenset(each.split()) for each in possible]
+        share = [1 / len(set(sets)) / sets.count(each) for each in sets]
+        counts = [drawn[each] for each in possible]
+        p = stats.chisquare(counts, [3000 * each for each in share]).pvalue
         assert p > 1e-4  # seed and index are fixed: the same p every time
 
 
@@ -50,7 +54,18 @@ def test_a_draw_is_a_pure_function_of_seed_and_index() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "alone"),
-    [("prefix", 1), ("window", 4), ("pair", 6), ("single", 6), ("subset", 6), ("all", 0)],
+    [
+        ("prefix", 1),
+        ("window", 4),
+        ("pair", 6),
+        ("single", 6),
+        ("subset", 6),
+        ("all", 0),
+        ("drop-first", 0),
+        ("shuffled", 0),
+        ("padded", 0),
+        ("debias", 5),
+    ],
 )
 def test_what_each_policy_identifies_alone_of_six_sentences(policy: Policy, alone: int) -> None:
     assert len(predict(family(6, policy)).alone) == alone
@@ -59,8 +74,11 @@ def test_what_each_policy_identifies_alone_of_six_sentences(policy: Policy, alon
 def test_long_captions_are_drawn_from_without_listing_all_subsets() -> None:
     parts = [f"{number}." for number in range(60)]
     assert kept(parts, "subset", seed=0, index=0)
-    with pytest.raises(InputError, match="60 sentences"):
-        choices(60, "subset")
+    assert len(set(kept(parts, "shuffled", seed=0, index=0).split())) == 60
+    assert "0." not in kept(parts, "debias", seed=0, index=0).split()
+    for policy in ("subset", "shuffled", "debias"):
+        with pytest.raises(InputError, match="60 sentences"):
+            choices(60, policy)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

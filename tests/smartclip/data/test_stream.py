@@ -15,6 +15,7 @@ from smartclip.data.pictures import Blob, PictureError
 from smartclip.data.records import Records
 from smartclip.data.sentences import sentences
 from smartclip.data.stream import StreamSource
+from smartclip.text import CLIPTokenizer
 from smartclip.train.source import Source
 from theory.errors import InputError
 
@@ -144,6 +145,42 @@ def test_the_published_prefixes(data: ImageText) -> None:
         seen = {caption for step in range(400) for caption in source.captions(step, 4)}
     parts = [sentences(c, "published") for e in data for c in e.captions]
     assert seen == {". ".join(each[:count]) for each in parts for count in range(1, len(each) + 1)}
+
+
+def test_padded_captions_are_whole_behind_different_paddings(data: ImageText) -> None:
+    tokenizer = CLIPTokenizer(context=40)
+    free = set()
+    with StreamSource(data, tokenizer.tokenise, seed=0, crop=CROP, policy="padded") as source:
+        for step in range(8):
+            _, tokens = source.batch(step, 4, CPU)
+            expected = tokenizer.tokenise(source.captions(step, 4))
+            for row, whole in zip(tokens, expected, strict=True):
+                assert row[row > 0].tolist() == whole[whole > 0].tolist()
+                assert row[0] == tokenizer.start
+                free.add(int(row.argmax()) - int(whole.argmax()))
+    assert min(free) >= 0
+    assert len(free) > 8
+
+
+def test_debias_has_the_whole_caption_and_a_padded_sample_of_it(data: ImageText) -> None:
+    tokenizer = CLIPTokenizer(context=40)
+    letter = {int(tokenizer.tokenise([each])[0, 1]): each for each in "abcde"}
+    seen = set()
+    with StreamSource(
+        data, tokenizer.tokenise, seed=0, crop=CROP, policy="debias", short_captions=True
+    ) as source:
+        for step in range(40):
+            _, tokens = source.batch(step, 4, CPU)
+            assert torch.equal(tokens[:, 0], tokenizer.tokenise(source.captions(step, 4)))
+            for long, short in tokens.tolist():
+                whole, sample = (
+                    "".join(letter.get(each, "") for each in row) for row in (long, short)
+                )
+                seen.add((whole, sample))
+                assert short[0] == tokenizer.start
+                assert max(short) == tokenizer.end
+    # Never the first sentence, the others in any order.
+    assert seen == {("abc", sample) for sample in ("b", "c", "bc", "cb")} | {("de", "e")}
 
 
 def test_a_bad_picture_is_an_error_that_names_it(data: ImageText, tmp_path: Path) -> None:

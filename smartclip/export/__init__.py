@@ -1,0 +1,1 @@
+"""A trained model in the layouts that other programs read."""
