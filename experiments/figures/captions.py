@@ -1,0 +1,63 @@
+"""Pictures of an audit of captions: what comes with what, and what each size identifies."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.figures.lattice import hasse_figure
+from experiments.figures.style import MUTED, PALETTE, PROMISED, style
+from smartclip.audit.findings import Findings
+from theory import CaptionFamily
+
+DRAWN = 24
+"""Concepts in a graph of accompaniment, so that all names can be read."""
+
+
+def accompaniment_figure(found: Findings) -> Figure | None:
+    """The Hasse diagram of the most said pairs that are never apart; None where there are none."""
+    chosen: dict[str, None] = {}
+    for tie in found.never:
+        pair = (str(tie.counts.other), str(tie.counts.concept))
+        if len(chosen.keys() | set(pair)) > DRAWN:
+            break
+        chosen.update(dict.fromkeys(pair))
+    if not chosen:
+        return None
+    number = {name: k for k, name in enumerate(found.concepts)}
+    closures = [
+        [found.concepts[j] for j in found.closure(number[name]) if found.concepts[j] in chosen]
+        for name in chosen
+    ]
+    return hasse_figure(CaptionFamily(closures, concepts=list(chosen)))
+
+
+def size_figure(corpora: Sequence[Findings]) -> Figure:
+    """Concepts mentioned and identified alone against the number of captions, a colour a corpus."""
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 4))
+        for colour, found in zip([PROMISED, PALETTE[1]], corpora, strict=False):
+            captions = [size.captions for size in found.curve]
+            name = found.source.rpartition("/")[2][:40] if len(corpora) > 1 else ""
+            axes.plot(
+                captions,
+                [size.mentioned for size in found.curve],
+                color=colour if len(corpora) > 1 else MUTED,
+                linestyle="--",
+                label=f"mentioned {name}".strip(),
+            )
+            axes.plot(
+                captions,
+                [size.alone for size in found.curve],
+                color=colour,
+                marker="o",
+                label=f"identified alone {name}".strip(),
+            )
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("captions")
+        axes.set_ylabel("concepts")
+        axes.legend(frameon=False)
+        axes.set_title("More captions, more concepts")
+        figure.tight_layout()
+    return figure
