@@ -12,7 +12,7 @@ import io
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -56,15 +56,16 @@ def normal(value: Any) -> str:
     return unicodedata.normalize("NFC", value).strip("\ufeff \t\r\n\v\f\x85\xa0")
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> io.BufferedReader:
     """A file for reading from its start on, unpacked if its name says that it is packed."""
     how = PACKED.get(path.suffix.lower())
     if how is None:
         return path.open("rb")
-    return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), how))
+    packed: Any = pa.CompressedInputStream(pa.OSFile(str(path)), how)
+    return io.BufferedReader(packed)
 
 
-def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> TextIO:
+def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> io.TextIOWrapper:
     """The same as text in the encoding that its first bytes tell."""
     return io.TextIOWrapper(
         open_bytes(path), encoding=encoding(path), errors=errors, newline=newline

@@ -101,8 +101,8 @@ def test_an_empty_family_is_refused(text: str, refused, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "Expected one of {bench, data, demo, predict, study, train, verify}"),
-        (["trian"], "Unrecognized options: trian; Available subcommands: bench, data"),
+        ([], "Expected one of {audit, bench, data, demo, predict, study, train, verify}"),
+        (["trian"], "Unrecognized options: trian; Available subcommands: audit, bench"),
         (["train"], "Expected one of {digits, emoji, pairs, scenes, vectors}"),
         (["predict", "--captoins", "a"], "perhaps you meant --captions"),
         (["verify", "--seed", "x"], "Error parsing --seed"),
