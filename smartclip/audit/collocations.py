@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int32, Int64
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from smartclip.audit.vocabulary import Matcher, Vocabulary, folding
-from smartclip.audit.words import MARKS, Words
+from smartclip.audit.words import MARKS, Words, distinct
 from theory.errors import InputError
 
 ASSOCIATION = 0.6
@@ -20,6 +20,7 @@ ASSOCIATION = 0.6
 
 _ROUNDS = 2
 _BUCKETS = 1 << 24
+_WAITING = 1 << 22
 # The list of scikit-learn names things, places and numbers, which a picture may show.
 _CONTENT = {
     *("back", "bill", "bottom", "call", "cry", "empty", "fill", "fire", "front", "full"),
@@ -77,7 +78,7 @@ def found_vocabulary(words: Words, *, least: int, most: int) -> Vocabulary:
         place, which, _ = matcher.find(to[ids])
         caption = np.cumsum(ids == 0)[place]
         mentions += np.bincount(
-            np.unique(caption * len(ways) + which) % len(ways), minlength=len(ways)
+            distinct(caption * len(ways) + which) % len(ways), minlength=len(ways)
         )
     texts = [" ".join(names[index] for index in way) for way in ways]
     chosen = sorted(
@@ -168,16 +169,31 @@ def _frequent(
     """
     buckets = np.zeros(_BUCKETS, dtype=np.int32)
     for codes in parts():
-        places, times = np.unique(_bucket(codes), return_counts=True)
-        buckets[places] += times.astype(np.int32)
+        np.add.at(buckets, _bucket(codes), 1)
     codes, counts = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    waiting: list[np.ndarray] = []
     for part in parts():
-        one, times = np.unique(part[buckets[_bucket(part)] >= least], return_counts=True)
-        every = np.concatenate([codes, one])
-        codes, place = np.unique(every, return_inverse=True)
-        counts = np.bincount(place, np.concatenate([counts, times])).astype(np.int64)
+        waiting.append(part[buckets[_bucket(part)] >= least])
+        if sum(map(len, waiting)) > max(_WAITING, len(codes)):
+            codes, counts = _added(codes, counts, waiting)
+            waiting = []
+    codes, counts = _added(codes, counts, waiting)
     enough = counts >= least
     return codes[enough], counts[enough]
+
+
+def _added(
+    codes: Int64[np.ndarray, " c"], counts: Int64[np.ndarray, " c"], parts: list[np.ndarray]
+) -> tuple[Int64[np.ndarray, " d"], Int64[np.ndarray, " d"]]:
+    """The counts with those of further numbers."""
+    every = np.concatenate([codes, *parts])
+    times = np.concatenate([counts, np.ones(len(every) - len(codes), dtype=np.int64)])
+    order = np.argsort(every, kind="stable")
+    every, times = every[order], times[order]
+    starts = np.flatnonzero(np.diff(every, prepend=-1))
+    if not len(starts):
+        return codes, counts
+    return every[starts], np.add.reduceat(times, starts)
 
 
 def _bucket(codes: Int64[np.ndarray, " p"]) -> Int64[np.ndarray, " p"]:

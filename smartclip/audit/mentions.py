@@ -14,7 +14,7 @@ from scipy import sparse
 
 from smartclip.audit.collocations import STOP_WORDS
 from smartclip.audit.vocabulary import MOST, Vocabulary, folding, matcher_of
-from smartclip.audit.words import ENDS, MARKS, Words
+from smartclip.audit.words import ENDS, MARKS, Words, distinct
 from theory.errors import InputError
 
 NEGATIONS = frozenset(
@@ -95,17 +95,17 @@ def find_mentions(words: Words, vocabulary: Vocabulary) -> Mentions:
         cue = _reached(raw, kind, place, length)
         asserted = cue == 0
         n = int(caption[-1]) + 1 if len(caption) else 0
-        codes = np.unique(sentence[place[asserted]] * size + concept[asserted])
+        codes = distinct(sentence[place[asserted]] * size + concept[asserted])
         columns.append((codes % size).astype(np.int32))
         lengths.append(np.bincount(codes // size, minlength=count))
         caption_of.append((start + of).astype(np.int32))
-        joined = np.unique(caption[place[asserted]] * size + concept[asserted])
+        joined = distinct(caption[place[asserted]] * size + concept[asserted])
         wide.append((joined % size).astype(np.int32))
         wide_lengths.append(np.bincount(joined // size, minlength=n))
-        several = several or count > len(np.unique(of))
+        several = several or count > len(distinct(of))
         for row, which in enumerate((1, 2)):
             if np.any(cue == which):
-                said = np.unique(caption[place[cue == which]] * size + concept[cue == which])
+                said = distinct(caption[place[cue == which]] * size + concept[cue == which])
                 only = np.setdiff1d(said, joined, assume_unique=True)
                 unsaid[row] += np.bincount(only % size, minlength=size)
     captions = _rows(wide, wide_lengths, size)
@@ -167,7 +167,7 @@ def _sentences(
 ) -> tuple[Int64[np.ndarray, " t"], int, Int64[np.ndarray, " s"]]:
     """The sentence of each word, how many have words, and the caption of each of those."""
     number = np.cumsum(ends) - ends
-    filled = np.unique(number[ids >= len(MARKS)])
+    filled = distinct(number[ids >= len(MARKS)])
     at = np.searchsorted(filled, number)
     of = np.zeros(len(filled), dtype=np.int64)
     said = ids >= len(MARKS)

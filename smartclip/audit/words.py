@@ -132,10 +132,18 @@ def read_words(
         picture=of,
         names={place: name for name, place in names.items()},
         rank=np.asarray(ranks, dtype=np.uint32)[of],
-        distinct=len(np.unique(np.asarray(texts, dtype=np.int64))),
+        distinct=len(distinct(np.asarray(texts, dtype=np.int64))),
         listed=listed,
         _file=file,
     )
+
+
+def distinct(numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " m"]:
+    """Each number once, in order. `numpy.unique` hashes, which takes ten times as long here."""
+    ordered = np.sort(numbers)
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def _apart(tags: tuple[str, ...]) -> Iterator[str]:

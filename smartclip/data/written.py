@@ -65,7 +65,9 @@ def open_bytes(path: Path) -> io.BufferedReader:
     return io.BufferedReader(packed)
 
 
-def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> io.TextIOWrapper:
+def open_text(
+    path: Path, *, errors: str = "strict", newline: str | None = None
+) -> io.TextIOWrapper:
     """The same as text in the encoding that its first bytes tell."""
     return io.TextIOWrapper(
         open_bytes(path), encoding=encoding(path), errors=errors, newline=newline
