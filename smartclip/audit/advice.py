@@ -158,7 +158,7 @@ def _additions(
         for b in range(a)
         if both[a, b] == 0
     ]
-    free = smallest_addition(family, [names[k] for k in need], seconds=0)
+    free = smallest_addition(family, [names[k] for k in need], seconds=0.0)
     addition = free
     for _ in range(_ROUNDS):
         addition = smallest_addition(

@@ -65,12 +65,6 @@ def found_vocabulary(words: Words, *, least: int, most: int) -> Vocabulary:
             said |= _names(words, to, count, content, said, least, tokens, names)
     singles = np.flatnonzero(content)
     ways: list[tuple[int, ...]] = [*said, *((int(index),) for index in singles)]
-    if not ways:
-        raise InputError(
-            f"no word is in {least:,} of {len(words):,} captions",
-            rule="a concept is mentioned often enough to be counted",
-            fix="give more captions, or --least 1",
-        )
     # Words inside of names are not counted for themselves: what is left may be too rare.
     matcher = Matcher.of({way: number for number, way in enumerate(ways)}, len(names))
     mentions = np.zeros(len(ways), dtype=np.int64)
@@ -85,6 +79,12 @@ def found_vocabulary(words: Words, *, least: int, most: int) -> Vocabulary:
         (number for number in range(len(ways)) if mentions[number] >= least),
         key=lambda number: (-mentions[number], texts[number]),
     )[:most]
+    if not chosen:
+        raise InputError(
+            f"no word is in {least:,} of {len(words):,} captions",
+            rule="a concept is mentioned often enough to be counted",
+            fix="give more captions, or --least 1",
+        )
     return Vocabulary(
         concepts=tuple(texts[number] for number in chosen),
         said={

@@ -27,6 +27,7 @@ LISTED = 1000
 """Pairs of each kind that are kept; all are counted."""
 
 _LEVELS = 7
+_MANY = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -353,21 +354,22 @@ def _per_picture(rows: Mentions) -> PictureFindings | None:
     ends, flat = np.asarray(rows.captions.indptr).tolist(), np.asarray(rows.captions.indices)
     pairs = separated = whole = covered = 0
     for index in chosen.tolist():
+        mine = order[starts[index] : starts[index] + counts[index]].tolist()
         # Bit c of a concept's mask says that caption c of the picture mentions it.
         said: dict[int, int] = {}
         most = 0
-        for bit, row in enumerate(order[starts[index] : starts[index] + counts[index]].tolist()):
+        for bit, row in enumerate(mine[:_MANY]):
             found = flat[ends[row] : ends[row + 1]].tolist()
             most = max(most, len(found))
             for concept in found:
                 said[concept] = said.get(concept, 0) | 1 << bit
-        masks = list(said.values())
-        every = len(masks) * (len(masks) - 1)
-        bound = inside(masks)
-        pairs += every
-        separated += every - bound
+        size, bound = len(said), inside(said.values())
+        if len(mine) > _MANY:
+            size, bound, most = _of_many(rows.captions[mine])
+        pairs += size * (size - 1)
+        separated += size * (size - 1) - bound
         whole += bound == 0
-        covered += most == len(masks)
+        covered += most == size
     return PictureFindings(
         several=len(chosen),
         covered=covered,
@@ -375,3 +377,12 @@ def _per_picture(rows: Mentions) -> PictureFindings | None:
         separated=separated,
         all_separated=whole,
     )
+
+
+def _of_many(captions: sparse.csr_array) -> tuple[int, int, int]:
+    """Concepts, ordered pairs never apart, and the most concepts in one of many captions."""
+    used = np.unique(captions.indices)
+    table = sparse.csc_array(captions)[:, used].astype(np.int32)
+    both = (table.T @ table).toarray()
+    bound = int((both == both.diagonal()[:, None]).sum()) - len(used)
+    return len(used), bound, int(np.diff(captions.indptr).max())

@@ -17,7 +17,8 @@ from smartclip.audit.mentions import Mentions, together
 OFTEN = 0.1
 """Share of the texts with a concept that have it without another."""
 
-_AT_ONCE = 20_000
+_AT_ONCE = 1_000_000
+_LONG = 64
 _LOOKED_AT = 5_000
 
 
@@ -33,7 +34,7 @@ class Sampled:
         often: of them, those that for every other concept are without it in at least 10 % of the
             texts that mention them.
         within: of the ordered pairs of concepts of one caption, the share that this caption alone
-            shows apart; over the captions of several sentences, at most 5,000 of them.
+            shows apart; over the captions of 2 to 64 sentences, at most 5,000 of them.
         texts: different ways to cut the captions.
     """
 
@@ -72,8 +73,12 @@ def sampled(mentions: Mentions) -> list[Sampled]:
     counts = np.diff(np.append(starts, len(mentions.caption_of)))
     for name, (about, cut) in SAMPLERS.items():
         total = np.zeros((len(mentions.concepts),) * 2, dtype=np.int32)
-        texts = 0
-        for rows in _views(mentions.sentences, starts, counts, cut):
+        # Prefixes of a text of a thousand sentences are half a million sentences.
+        long = counts > _LONG if name == "prefix" else np.zeros(len(counts), dtype=bool)
+        texts = int(counts[long].sum())
+        for start, count in zip(starts[long].tolist(), counts[long].tolist(), strict=True):
+            _add_prefixes(mentions.sentences[start : start + count], total)
+        for rows in _views(mentions.sentences, starts[~long], counts[~long], cut):
             texts += len(rows.indptr) - 1
             together(rows, total)
         alone, often, tied = apart(total)
@@ -113,7 +118,7 @@ def inside(masks: Iterable[int]) -> int:
 def _within(
     mentions: Mentions, starts: Int64[np.ndarray, " n"], counts: Int64[np.ndarray, " n"], cut: Cut
 ) -> float:
-    several = np.flatnonzero(counts > 1)
+    several = np.flatnonzero((counts > 1) & (counts <= _LONG))
     rank = mentions.rank[mentions.caption_of[starts[several]]]
     ends, flat = np.asarray(mentions.sentences.indptr), np.asarray(mentions.sentences.indices)
     pairs = bound = 0
@@ -141,24 +146,46 @@ def _views(
 ) -> Iterator[sparse.csr_array]:
     """The concepts of each run of sentences, many captions at a time."""
     runs = {int(n): cut(int(n)) for n in np.unique(counts)}
-    for first in range(0, len(starts), _AT_ONCE):
-        rows: list[int] = []
-        ends = [0]
-        base = int(starts[first])
-        part = zip(
-            starts[first : first + _AT_ONCE].tolist(),
-            counts[first : first + _AT_ONCE].tolist(),
-            strict=True,
-        )
-        last = base
-        for start, count in part:
-            last = start + count
-            for low, high in runs[count]:
-                rows.extend(range(start - base + low, start - base + high))
-                ends.append(len(rows))
-        pick = sparse.csr_array(
-            (np.ones(len(rows), dtype=np.int32), rows, ends), shape=(len(ends) - 1, last - base)
-        )
-        view = sparse.csr_array(pick @ sentences[base:last].astype(np.int32))
-        view.data[:] = 1
-        yield view
+    sizes = {n: sum(high - low for low, high in cuts) for n, cuts in runs.items()}
+    batch: list[tuple[int, int]] = []
+    waiting = 0
+    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        batch.append((start, count))
+        waiting += sizes[count]
+        if waiting > _AT_ONCE:
+            yield _cut(sentences, batch, runs)
+            batch, waiting = [], 0
+    if batch:
+        yield _cut(sentences, batch, runs)
+
+
+def _cut(
+    sentences: sparse.csr_array,
+    captions: list[tuple[int, int]],
+    runs: dict[int, list[tuple[int, int]]],
+) -> sparse.csr_array:
+    """The concepts of every run of some captions, given by first sentence and count."""
+    base = captions[0][0]
+    last = sum(captions[-1])
+    rows: list[int] = []
+    ends = [0]
+    for start, count in captions:
+        for low, high in runs[count]:
+            rows.extend(range(start - base + low, start - base + high))
+            ends.append(len(rows))
+    pick = sparse.csr_array(
+        (np.ones(len(rows), dtype=np.int32), rows, ends), shape=(len(ends) - 1, last - base)
+    )
+    view = sparse.csr_array(pick @ sentences[base:last].astype(np.int32))
+    view.data[:] = 1
+    return view
+
+
+def _add_prefixes(sentences: sparse.csr_array, total: Int32[np.ndarray, "K K"]) -> None:
+    """k and j are in N - max(f_k, f_j) of N prefixes, if they are first said in f_k and f_j."""
+    table = sparse.coo_array(sentences)
+    count = len(sentences.indptr) - 1
+    concepts, place = np.unique(table.col, return_index=True)  # rows ascend: the first counts
+    first = table.row[place]
+    for k, said in zip(concepts.tolist(), first.tolist(), strict=True):
+        total[k, concepts] += (count - np.maximum(said, first)).astype(np.int32)

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt32
@@ -61,7 +60,6 @@ class Words:
     rank: UInt32[np.ndarray, " n"]
     distinct: int
     listed: bool
-    _file: Any
 
     def __len__(self) -> int:
         return len(self.picture)
@@ -102,39 +100,41 @@ def read_words(
     names: dict[str, int] = {}
     ranks = array("L")  # of each picture
     lengths, picture, texts = array("q"), array("q"), array("q")
-    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the ids)
     stream = iter(captions)
-    while group := list(islice(stream, _AT_ONCE)):
-        if listed:
-            found = [word for one in group for word in (*_apart(one.tags), "\n")]
-        else:
-            joined = "\n".join(one.text.lower().replace("\n", " ") for one in group)
-            found = _WORD.findall(joined + "\n")
-        ids = np.fromiter(map(number.__getitem__, found), dtype=np.int32, count=len(found))
-        lengths.extend(np.diff(np.flatnonzero(ids == 0), prepend=-1).tolist())
-        file.write(ids.tobytes())
-        texts.extend(hash(one.text) for one in group)
-        for one in group:
-            # A caption that no picture is named for has one of its own.
-            place = len(ranks) if one.picture is None else names.setdefault(one.picture, len(ranks))
-            if place == len(ranks):
-                ranks.append(_mixed(one.text if one.picture is None else one.picture))
-            picture.append(place)
-        seen(len(picture))
-    file.flush()
-    starts = np.concatenate([[0], np.asarray(lengths, dtype=np.int64)]).cumsum()
-    total = int(starts[-1])
-    of = np.asarray(picture, dtype=np.int64)
+    with tempfile.TemporaryFile() as file:
+        while group := list(islice(stream, _AT_ONCE)):
+            if listed:
+                found = [word for one in group for word in (*_apart(one.tags), "\n")]
+            else:
+                joined = "\n".join(one.text.lower().replace("\n", " ") for one in group)
+                found = _WORD.findall(joined + "\n")
+            ids = np.fromiter(map(number.__getitem__, found), dtype=np.int32, count=len(found))
+            lengths.extend(np.diff(np.flatnonzero(ids == 0), prepend=-1).tolist())
+            file.write(ids.tobytes())
+            texts.extend(hash(one.text) for one in group)
+            for one in group:
+                # A caption that no picture is named for has one of its own.
+                place, name = len(ranks), one.picture
+                if name is not None:
+                    place = names.setdefault(name, place)
+                if place == len(ranks):
+                    ranks.append(_mixed(one.text if name is None else name))
+                picture.append(place)
+            seen(len(picture))
+        file.flush()
+        total = sum(lengths)
+        # The map keeps the file, which has no name any more, until nobody looks at it.
+        every = np.memmap(file, np.int32, "r", shape=(total,)) if total else np.empty(0, np.int32)
+    of = np.fromiter(picture, np.int64, len(picture))
     return Words(
         words=list(number),
-        ids=np.memmap(file, np.int32, "r", shape=(total,)) if total else np.empty(0, np.int32),
-        starts=starts,
+        ids=every,
+        starts=np.concatenate([[0], np.fromiter(lengths, np.int64, len(lengths))]).cumsum(),
         picture=of,
         names={place: name for name, place in names.items()},
-        rank=np.asarray(ranks, dtype=np.uint32)[of],
-        distinct=len(distinct(np.asarray(texts, dtype=np.int64))),
+        rank=np.fromiter(ranks, np.uint32, len(ranks))[of],
+        distinct=len(distinct(np.fromiter(texts, np.int64, len(texts)))),
         listed=listed,
-        _file=file,
     )
 
 
