@@ -1,6 +1,7 @@
 """One page about a corpus of captions: what it can tell apart, what it cannot, what to add."""
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,9 @@ def write_caption_report(
     """
     environment = Environment(loader=PackageLoader("experiments", "templates"), autoescape=True)
     environment.filters["table"] = html_table
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # A sign that the font lacks is drawn as a box; the tables have it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         page = environment.get_template("captions.html.j2").render(
             title=f"Captions of {shown(found.source)}",
             verdict=_verdict(found),
@@ -127,7 +130,9 @@ def _parts(found: Findings, advice: Advice, compared: Compared | None, folder: P
         )
     ]
     if found.atoms:
-        atoms = pd.DataFrame({"never apart from one another": [", ".join(a) for a in found.atoms]})
+        atoms = pd.DataFrame(
+            {"never apart from one another": [shown(", ".join(a), 300) for a in found.atoms]}
+        )
         parts.append(
             Part(
                 title="Atoms",

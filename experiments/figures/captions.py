@@ -1,6 +1,7 @@
 """Pictures of an audit of captions: what comes with what, and what each size identifies."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from experiments.figures.lattice import hasse_figure
 from experiments.figures.style import MUTED, PALETTE, PROMISED, style
 from smartclip.audit.findings import Findings
+from smartclip.data.printed import shown
 from theory import CaptionFamily
 
 DRAWN = 24
@@ -25,11 +27,12 @@ def accompaniment_figure(found: Findings) -> Figure | None:
     if not chosen:
         return None
     number = {name: k for k, name in enumerate(found.concepts)}
+    label = {name: _text(name) for name in chosen}
     closures = [
-        [found.concepts[j] for j in found.closure(number[name]) if found.concepts[j] in chosen]
-        for name in chosen
+        [label[found.concepts[j]] for j in found.closure(number[k]) if found.concepts[j] in label]
+        for k in chosen
     ]
-    return hasse_figure(CaptionFamily(closures, concepts=list(chosen)))
+    return hasse_figure(CaptionFamily(closures))
 
 
 def size_figure(corpora: Sequence[Findings]) -> Figure:
@@ -38,7 +41,9 @@ def size_figure(corpora: Sequence[Findings]) -> Figure:
         figure, axes = plt.subplots(figsize=(6.4, 4))
         for colour, found in zip([PROMISED, PALETTE[1]], corpora, strict=False):
             captions = [size.captions for size in found.curve]
-            name = found.source.rpartition("/")[2][:40] if len(corpora) > 1 else ""
+            name = (
+                shown(Path(found.source).name, 40).replace("$", r"\$") if len(corpora) > 1 else ""
+            )
             axes.plot(
                 captions,
                 [size.mentioned for size in found.curve],
@@ -61,3 +66,8 @@ def size_figure(corpora: Sequence[Findings]) -> Figure:
         axes.set_title("More captions, more concepts")
         figure.tight_layout()
     return figure
+
+
+def _text(name: str) -> str:
+    """A name as it is, whatever signs it holds: figures read dollar signs as mathematics."""
+    return shown(name, most=40).replace("$", r"\$")

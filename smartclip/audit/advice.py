@@ -6,7 +6,7 @@ captions mention k can always get a caption with k and without j.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,22 @@ class Advice:
     impossible: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON types."""
+        return {
+            "wanted": list(self.wanted),
+            "by_sampling": dict(self.by_sampling),
+            "captions": [
+                {
+                    "mentions": list(caption.mentions),
+                    "instead_of": list(caption.instead_of),
+                    "pictures": caption.pictures,
+                    "first": list(caption.first),
+                }
+                for caption in self.captions
+            ],
+            "lower_bound": self.lower_bound,
+            "impossible": list(self.impossible),
+        }
 
     def lines(self) -> list[str]:
         """What to do, a sentence for each concept or caption."""

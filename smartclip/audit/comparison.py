@@ -42,7 +42,14 @@ class Comparison:
     cuts: tuple[Cut, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON types."""
+        return {
+            "alone_in_both": list(self.alone_in_both),
+            "alone_in_first": list(self.alone_in_first),
+            "alone_in_second": list(self.alone_in_second),
+            "bound_in_both": list(self.bound_in_both),
+            "cuts": [asdict(cut) for cut in self.cuts],
+        }
 
 
 def compare(first: Findings, second: Findings) -> Comparison:
