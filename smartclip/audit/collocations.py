@@ -26,16 +26,19 @@ _CONTENT = {
     *("back", "bill", "bottom", "call", "cry", "empty", "fill", "fire", "front", "full"),
     *("side", "top", "mill", "system"),
 }
+_PLACES = {
+    *("down", "up", "above", "below", "behind", "under", "beside", "between", "inside"),
+}
 # Concepts, but no part of a name: "two men" are two and men.
-_LOOSE = {
+_NUMBERS = {
     *("two", "three", "four", "five", "six", "eight", "nine", "ten", "eleven", "twelve", "first"),
-    *("third", "down", "up", "above", "below", "behind", "under", "beside", "between", "inside"),
+    "third",
 }
 _ALSO = {
     *("s", "t", "isn't", "doesn't", "don't", "aren't", "wasn't", "can't", "it's", "there's"),
     *("does", "did", "doing", "just", "left's", "non", "vs", "etc", "ie", "eg", "a's"),
 }
-STOP_WORDS = frozenset((ENGLISH_STOP_WORDS - _CONTENT - _LOOSE) | _ALSO)
+STOP_WORDS = frozenset((ENGLISH_STOP_WORDS - _CONTENT - _PLACES - _NUMBERS) | _ALSO)
 """Words that are no concept."""
 
 
@@ -116,7 +119,7 @@ def _names(
     matcher = Matcher.of({way: number for number, way in enumerate(ways)}, ids) if ways else None
     size = ids + len(ways)
     counts = np.concatenate([count, np.zeros(len(ways), dtype=np.int64)])
-    binds = content & ~np.isin(names, list(_LOOSE))
+    binds = content & ~np.isin(names, list(_NUMBERS))
     usable = np.concatenate([binds, np.ones(len(ways), dtype=bool)])
 
     def neighbours() -> Iterator[Int64[np.ndarray, " p"]]:
