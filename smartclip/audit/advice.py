@@ -149,11 +149,11 @@ def _counted(number: int, noun: str) -> str:
 
 def _sentences_without(found: Findings, k: int) -> int:
     """Sentences with k that show it apart; 0 unless they do so from everything in cl(k)."""
+    sentences = found.rows.sentences
+    with_k = found.rows.having(k)
+    said = np.bincount(sentences[with_k].indices, minlength=len(found.concepts))
     others = [j for j in found.closure(k) if j != k]
-    column = sparse.csc_array(found.rows.sentences)
-    with_k = column[:, [k]].toarray().ravel() > 0
-    least = [int((with_k & (column[:, [j]].toarray().ravel() == 0)).sum()) for j in others]
-    return min(least, default=0)
+    return len(with_k) - int(said[others].max(initial=0))
 
 
 def _additions(

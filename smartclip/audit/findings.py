@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from smartclip.audit.captioned import LeftOut
 from smartclip.audit.mentions import Mentions, together
-from smartclip.audit.samplers import Sampled, inside, sampled
+from smartclip.audit.samplers import Sampled, inside, least_apart, sampled
 from smartclip.audit.words import Words
 from theory.samples import Companionship, clopper_pearson
 
@@ -204,12 +204,7 @@ def findings(words: Words, rows: Mentions, *, source: str, left_out: LeftOut) ->
         left_out: what its reading left out.
     """
     curve, total = _curve(rows)
-    said = total.diagonal().astype(np.int64)
-    # Of captions with k, the most that one other concept shares: the rest are apart from all.
-    np.fill_diagonal(total, -1)
-    shared = total.max(axis=1, initial=0).astype(np.int64)
-    np.fill_diagonal(total, said.astype(np.int32))
-    least = np.where(said > 0, said - shared, 0)
+    said, least = least_apart(total)
     confidence = _each(len(said))
     low, _ = clopper_pearson(least, np.maximum(said, 1), confidence)
     bound = (total == said[:, None]) & (said[:, None] > 0)
@@ -230,7 +225,7 @@ def findings(words: Words, rows: Mentions, *, source: str, left_out: LeftOut) ->
         mentions=said,
         denied=rows.denied,
         hedged=rows.hedged,
-        alone=(said > 0) & (least > 0),
+        alone=least > 0,
         least_apart=least,
         surely=(said > 0) & (low > 0.01),
         atoms=_atoms(bound, rows.concepts),
@@ -328,15 +323,12 @@ def _curve(rows: Mentions) -> tuple[list[Size], Int32[np.ndarray, "K K"]]:
     for number in range(_LEVELS):
         chosen = np.flatnonzero(level == number)
         together(rows.captions[chosen], total)
-        said = total.diagonal().copy()
-        np.fill_diagonal(total, -1)
-        shared = total.max(axis=1, initial=0)
-        np.fill_diagonal(total, said)
+        said, least = least_apart(total)
         sizes.append(
             Size(
                 captions=int((level <= number).sum()),
                 mentioned=int((said > 0).sum()),
-                alone=int(((said > 0) & (said > shared)).sum()),
+                alone=int((least > 0).sum()),
             )
         )
     return sizes, total

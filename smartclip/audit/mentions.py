@@ -57,6 +57,11 @@ class Mentions:
     denied: Int64[np.ndarray, " K"]
     hedged: Int64[np.ndarray, " K"]
 
+    def having(self, k: int) -> Int64[np.ndarray, " s"]:
+        """The sentences that assert concept k."""
+        places = np.flatnonzero(self.sentences.indices == k)
+        return np.searchsorted(self.sentences.indptr, places, side="right").astype(np.int64) - 1
+
     @property
     def one_sentence(self) -> bool:
         """No caption has more than one sentence."""

@@ -98,14 +98,21 @@ def sampled(mentions: Mentions) -> list[Sampled]:
 
 def apart(total: Int32[np.ndarray, "K K"]) -> tuple[int, int, int]:
     """How many concepts are identified alone, how many of them often, how many pairs are bound."""
-    said = total.diagonal()
-    bound = (total == said[:, None]) & (said[:, None] > 0)
-    bound[np.diag_indices(len(said))] = False
-    others = total.copy()
-    others[np.diag_indices(len(said))] = 0
-    least = said - others.max(axis=1, initial=0)
+    said, least = least_apart(total)
     alone = (said > 0) & (least > 0)
-    return int(alone.sum()), int((alone & (least >= OFTEN * said)).sum()), int(bound.sum())
+    bound = int(((total == said[:, None]) & (said[:, None] > 0)).sum()) - int((said > 0).sum())
+    return int(alone.sum()), int((alone & (least >= OFTEN * said)).sum()), bound
+
+
+def least_apart(
+    total: Int32[np.ndarray, "K K"],
+) -> tuple[Int64[np.ndarray, " K"], Int64[np.ndarray, " K"]]:
+    """n_k, and the fewest texts with k and without j over all j."""
+    said = total.diagonal().copy()
+    np.fill_diagonal(total, -1)  # for a moment: a copy of a large table is as large
+    shared = total.max(axis=1, initial=0)
+    np.fill_diagonal(total, said)
+    return said.astype(np.int64), (said - shared).astype(np.int64)
 
 
 def inside(masks: Iterable[int]) -> int:
