@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from experiments.figures.captions import DRAWN, accompaniment_figure, size_figure
+from experiments.figures.captions import DRAWN, accompaniment_figure, sampler_figure, size_figure
 from experiments.figures.style import save
 from experiments.report import Picture, html_table
 from smartclip.audit.advice import Advice
@@ -148,6 +148,13 @@ def _parts(found: Findings, advice: Advice, compared: Compared | None, folder: P
                 text="The same captions cut in each way that a sampler may cut them. Often: for "
                 "every other concept, at least 10 % of the texts are without it. Within a caption: "
                 "pairs of its concepts that this caption alone shows apart.",
+                pictures=[
+                    _picture(
+                        sampler_figure([found]),
+                        folder / "samplers.png",
+                        "How much of what a caption mentions each sampler shows apart.",
+                    )
+                ],
                 tables=[("Concepts identified alone under each sampler", _samplers(found))],
             )
         )

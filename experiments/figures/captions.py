@@ -68,6 +68,31 @@ def size_figure(corpora: Sequence[Findings]) -> Figure:
     return figure
 
 
+def sampler_figure(corpora: Sequence[Findings]) -> Figure:
+    """The share of the pairs of concepts of one caption that each sampler shows apart."""
+    with style():
+        figure, axes = plt.subplots(figsize=(6.4, 2.6 + 0.3 * len(corpora)))
+        names = [one.name for one in corpora[0].samplers]
+        height = 0.8 / len(corpora)
+        for number, (colour, found) in enumerate(
+            zip([PROMISED, PALETTE[1]], corpora, strict=False)
+        ):
+            places = [row + height * (number - (len(corpora) - 1) / 2) for row in range(len(names))]
+            shares = [100 * one.within for one in found.samplers]
+            bars = axes.barh(
+                places, shares, height, color=colour, label=_text(Path(found.source).name)
+            )
+            axes.bar_label(bars, fmt="%.0f", padding=3)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("% of the pairs of a caption's concepts that it shows apart")
+        if len(corpora) > 1:
+            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+        figure.tight_layout()
+    return figure
+
+
 def _text(name: str) -> str:
     """A name as it is, whatever signs it holds: figures read dollar signs as mathematics."""
     return shown(name, most=40).replace("$", r"\$")

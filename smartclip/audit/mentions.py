@@ -5,7 +5,7 @@ it is counted apart. A cue reaches the next words that name something, at most t
 over "or" and "nor"; a mark or a stop word behind them ends it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -56,6 +56,24 @@ class Mentions:
     rank: np.ndarray
     denied: Int64[np.ndarray, " K"]
     hedged: Int64[np.ndarray, " K"]
+
+    def said_in(self, least: int) -> "Mentions":
+        """Without the concepts that fewer captions assert: those only denied, for one."""
+        kept = np.flatnonzero(np.bincount(self.captions.indices, minlength=self.count) >= least)
+        captions = self.captions[:, kept]
+        return replace(
+            self,
+            concepts=tuple(self.concepts[k] for k in kept.tolist()),
+            sentences=captions if self.one_sentence else self.sentences[:, kept],
+            captions=captions,
+            denied=self.denied[kept],
+            hedged=self.hedged[kept],
+        )
+
+    @property
+    def count(self) -> int:
+        """K, the number of concepts."""
+        return len(self.concepts)
 
     def having(self, k: int) -> Int64[np.ndarray, " s"]:
         """The sentences that assert concept k."""

@@ -103,6 +103,8 @@ def audit_corpus(
             fix="check the path and the format",
         )
     rows = find_mentions(words, concepts.of(words))
+    if concepts.vocabulary is None:
+        rows = rows.said_in(concepts.least)
     if not rows.captions.nnz:
         raise InputError(
             f"{len(words):,} captions mention none of {len(rows.concepts):,} concepts",

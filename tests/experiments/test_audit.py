@@ -61,7 +61,7 @@ def test_the_page_holds_everything_and_needs_nothing(
     text = page.read_text()
     for told in ("Never apart", "Samplers", "Advice", "Compared", "<td>leash</td>", "image/png"):
         assert told in text
-    assert text.count("data:image/png;base64,") == 2
+    assert text.count("data:image/png;base64,") == 3
     # One file: no address, no script or style of elsewhere.
     assert not re.search(r"""(?:src|href)=["'](?!data:)|@import|https?://""", text)
     assert "Compared" in capsys.readouterr().out

@@ -134,6 +134,16 @@ def test_wrong_limits_are_refused_before_anything_is_read(
         audit_captions([tmp_path / "absent.jsonl"], concepts)
 
 
+def test_what_is_only_denied_is_no_concept_unless_it_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a dog\na man with no hat\n" * 3 + "a hat\n")
+    (tmp_path / "words.txt").write_text("dog\nhat\n")
+    found, _ = audit_captions([tmp_path / "a.txt"], Concepts(least=3))
+    assert found.concepts == ("dog", "man")
+    listed, _ = audit_captions([tmp_path / "a.txt"], Concepts(vocabulary=tmp_path / "words.txt"))
+    assert listed.concepts == ("dog", "hat")
+    assert (listed.mentions.tolist(), listed.denied.tolist()) == ([3, 1], [0, 3])
+
+
 def test_a_vocabulary_that_nothing_mentions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a dog\n")
     (tmp_path / "words.txt").write_text("horse\n")
