@@ -1,23 +1,26 @@
 """Pictures of an audit of captions: what comes with what, and what each size identifies."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import networkx as nx
 from matplotlib.figure import Figure
 
-from experiments.figures.lattice import hasse_figure
 from experiments.figures.style import MUTED, PALETTE, PROMISED, style
 from smartclip.audit.findings import Findings
 from smartclip.data.printed import shown
-from theory import CaptionFamily
+from theory import Block, CaptionFamily
 
 DRAWN = 24
 """Concepts in a graph of accompaniment, so that all names can be read."""
 
 
 def accompaniment_figure(found: Findings) -> Figure | None:
-    """The Hasse diagram of the most said pairs that are never apart; None where there are none."""
+    """The most said pairs that are never apart, each to the right of what always comes along.
+
+    None where there is no such pair.
+    """
     chosen: dict[str, None] = {}
     for tie in found.never:
         pair = (str(tie.counts.other), str(tie.counts.concept))
@@ -27,12 +30,77 @@ def accompaniment_figure(found: Findings) -> Figure | None:
     if not chosen:
         return None
     number = {name: k for k, name in enumerate(found.concepts)}
-    label = {name: _text(name) for name in chosen}
     closures = [
-        [label[found.concepts[j]] for j in found.closure(number[k]) if found.concepts[j] in label]
+        [found.concepts[j] for j in found.closure(number[k]) if found.concepts[j] in chosen]
         for k in chosen
     ]
-    return hasse_figure(CaptionFamily(closures))
+    graph = CaptionFamily(closures, concepts=list(chosen)).hasse()
+    place = _places(graph, list(chosen))
+    alone = {name for name in chosen if found.alone[number[name]]}
+    with style():
+        columns = 1 + max(x for x, _ in place.values())
+        rows = 1 + max(y for _, y in place.values())
+        figure, axes = plt.subplots(figsize=(2.6 * columns, 0.8 + 0.36 * rows))
+        for lower, upper in graph.edges:
+            (x0, y0), (x1, y1) = place[lower], place[upper]
+            axes.plot([x0, x1], [y0, y1], color=MUTED, linewidth=1.2, zorder=1)
+        for atom, (x, y) in place.items():
+            axes.text(
+                x,
+                y,
+                ", ".join(_text(str(name)) for name in sorted(map(str, atom))),
+                ha="center",
+                va="center",
+                bbox={
+                    "boxstyle": "round,pad=0.3",
+                    "facecolor": "white",
+                    "edgecolor": PROMISED if atom <= alone else PALETTE[1],
+                    "linewidth": 1.6,
+                },
+            )
+        axes.set_xlim(-0.6, columns - 0.4)
+        axes.set_ylim(rows - 0.4, -0.6)
+        axes.axis("off")
+        axes.plot([], [], color=PROMISED, linewidth=1.8, label="identified alone")
+        axes.plot([], [], color=PALETTE[1], linewidth=1.8, label="comes only with others")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
+        figure.tight_layout()
+    return figure
+
+
+def _places(graph: "nx.DiGraph[Block]", names: list[str]) -> dict[Block, tuple[int, float]]:
+    """A column for each step of accompaniment; what comes along stands beside those it is with."""
+    first = {atom: min(names.index(str(name)) for name in atom) for atom in graph}
+
+    def by_first(atoms: Iterable[Block]) -> list[Block]:
+        return sorted(atoms, key=first.__getitem__)
+
+    column = {
+        atom: number
+        for number, layer in enumerate(nx.topological_generations(graph))
+        for atom in layer
+    }
+    row: dict[Block, float] = {}
+    roots = sorted((atom for atom in graph if not graph.in_degree(atom)), key=first.__getitem__)
+    for root in roots:
+        for atom in nx.dfs_preorder_nodes(
+            graph, root, sort_neighbors=lambda a: sorted(a, key=first.__getitem__)
+        ):
+            if not graph.out_degree(atom):
+                row.setdefault(atom, float(len(row)))
+    for atom in reversed(list(nx.topological_sort(graph))):
+        if atom not in row:
+            after = [row[upper] for upper in graph.successors(atom)]
+            row[atom] = sum(after) / len(after)
+    for number in set(column.values()):
+        # Two in one column that would stand on one another are pushed apart.
+        least = 0.0
+        for atom in sorted(
+            (a for a in graph if column[a] == number), key=lambda a: (row[a], first[a])
+        ):
+            row[atom] = max(row[atom], least)
+            least = row[atom] + 1
+    return {atom: (column[atom], row[atom]) for atom in graph}
 
 
 def size_figure(corpora: Sequence[Findings]) -> Figure:
