@@ -200,9 +200,7 @@ def _additions(
                 mentions=mentions,
                 instead_of=tuple(sorted(without)),
                 pictures=len(rows),
-                first=tuple(
-                    sorted(shown(words.names.get(int(p), f"caption {p + 1}")) for p in listed[rows])
-                )[:_PICTURES],
+                first=tuple(map(shown, words.names(listed[rows].tolist())[:_PICTURES])),
             )
         )
     return tuple(captions), free.lower_bound

@@ -45,7 +45,7 @@ class Words:
         ids: of all captions, one after another; each ends with the id of its end.
         starts: where each caption starts, and the end of the last.
         picture: which picture each caption is of, numbered as they come.
-        names: of those pictures that the corpus names.
+        named: number of each picture that the corpus names.
         rank: 32 bits of the picture's name, or of the caption where it has none; they draw the same
             part of a corpus however its files are ordered.
         distinct: number of different captions.
@@ -56,13 +56,19 @@ class Words:
     ids: Int32[np.ndarray, " tokens"]
     starts: Int64[np.ndarray, " ends"]
     picture: Int64[np.ndarray, " n"]
-    names: dict[int, str]
+    named: dict[str, int]
     rank: UInt32[np.ndarray, " n"]
     distinct: int
     listed: bool
 
     def __len__(self) -> int:
         return len(self.picture)
+
+    def names(self, pictures: Iterable[int]) -> list[str]:
+        """What some pictures are called, in order of their names; `caption 3` where it is alone."""
+        wanted = set(pictures)
+        known = {place: name for name, place in self.named.items() if place in wanted}
+        return sorted(known.get(place, f"caption {place + 1}") for place in wanted)
 
     def chunks(self, size: int = CHUNK) -> Iterator[tuple[int, Int32[np.ndarray, " part"]]]:
         """The first caption of each chunk, and the ids of its captions."""
@@ -97,7 +103,7 @@ def read_words(
     number.default_factory = number.__len__
     for mark in MARKS:
         number[mark]
-    names: dict[str, int] = {}
+    named: dict[str, int] = {}
     ranks = array("L")  # of each picture
     lengths, picture, texts = array("q"), array("q"), array("q")
     stream = iter(captions)
@@ -116,7 +122,7 @@ def read_words(
                 # A caption that no picture is named for has one of its own.
                 place, name = len(ranks), one.picture
                 if name is not None:
-                    place = names.setdefault(name, place)
+                    place = named.setdefault(name, place)
                 if place == len(ranks):
                     ranks.append(_mixed(one.text if name is None else name))
                 picture.append(place)
@@ -131,7 +137,7 @@ def read_words(
         ids=every,
         starts=np.concatenate([[0], np.fromiter(lengths, np.int64, len(lengths))]).cumsum(),
         picture=of,
-        names={place: name for name, place in names.items()},
+        named=named,
         rank=np.fromiter(ranks, np.uint32, len(ranks))[of],
         distinct=len(distinct(np.fromiter(texts, np.int64, len(texts)))),
         listed=listed,

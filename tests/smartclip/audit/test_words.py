@@ -43,7 +43,8 @@ def test_a_picture_of_several_captions_has_one_number_and_one_rank() -> None:
     )
     assert words.picture.tolist() == [0, 1, 0]
     assert words.rank[0] == words.rank[2] != words.rank[1]
-    assert words.names == {0: "1.jpg", 1: "2.jpg"}
+    assert words.names([1, 0]) == ["1.jpg", "2.jpg"]
+    assert words_of("a bear", "a pen").names([1]) == ["caption 2"]
 
 
 def test_ranks_depend_on_the_caption_and_not_on_the_order() -> None:
