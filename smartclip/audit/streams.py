@@ -230,17 +230,23 @@ def _sample(
 
 
 def _texts_alone(path: Path, asked: Asked, left: LeftOut) -> Iterator[Captioned]:
-    """A folder of texts, each of one picture, whether the pictures are there or not."""
+    """A folder of texts, each of one picture, whether the pictures are there or not.
+
+    A single text has a caption a line.
+    """
     folder = path / "caption" if (path / "caption").is_dir() else path
-    for name in files_below(folder):
-        if name.lower().endswith((".txt", ".caption")):
-            try:
-                with open_text(folder / name, errors="surrogateescape") as file:
-                    text = file.read()
-            except (OSError, ValueError) as error:
-                left.add(name, error)
-                continue
-            yield from checked(name, [text], [()], name, left)
+    names = [n for n in files_below(folder) if n.lower().endswith((".txt", ".caption"))]
+    if len(names) == 1:  # one text is no text a picture
+        yield from _lines_of_text(folder / names[0], asked, left)
+        return
+    for name in names:
+        try:
+            with open_text(folder / name, errors="surrogateescape") as file:
+                text = file.read()
+        except (OSError, ValueError) as error:
+            left.add(name, error)
+            continue
+        yield from checked(name, [text], [()], name, left)
 
 
 def _folder(path: Path, asked: Asked, left: LeftOut) -> Iterator[Captioned]:

@@ -106,6 +106,11 @@ def test_texts_side_by_side_are_captions_of_the_same_pictures(tmp_path: Path) ->
     assert left.first == ["one.txt line 2: no caption", "two.txt line 2: no caption"]
 
 
+def test_a_folder_with_one_text_has_a_caption_a_line(tmp_path: Path) -> None:
+    made(tmp_path, "a.txt")
+    assert [text for _, text in read(tmp_path)[0]] == TEXTS
+
+
 def test_texts_of_different_lengths_are_refused_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("a\nb\nc\n")
     (tmp_path / "two.txt").write_text("a\nb\n")
