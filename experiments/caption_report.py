@@ -78,7 +78,7 @@ def _verdict(found: Findings) -> str:
     if alone == said:
         return text + ": each is seen without every other one."
     return (
-        f"{text}; {said - alone:,} are never seen without another, so no model trained on these "
+        f"{text}; {said - alone:,} are never seen without another, so no model that is shown whole "
         "captions can tell them from it."
     )
 

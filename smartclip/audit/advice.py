@@ -214,7 +214,7 @@ def _which(shows: sparse.csc_array, block: frozenset, place: dict[str, int]) -> 
 
 def _shown_by_pictures(found: Findings, concepts: list[int]) -> sparse.csc_array:
     """0/1: which picture has a caption that mentions which concept."""
-    part = sparse.csc_array(found.rows.captions)[:, concepts].tocoo()
+    part = found.rows.captions[:, concepts].tocoo()
     _, row = np.unique(found.rows.picture, return_inverse=True)
     table = sparse.csc_array(
         (np.ones(len(part.row), dtype=np.int32), (row[part.row], part.col)),

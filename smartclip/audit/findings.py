@@ -294,7 +294,7 @@ def _sentences_apart(
 ) -> Int64[np.ndarray, " p"]:
     """How many sentences mention k and not j."""
     used = np.unique(np.concatenate([k, j]))
-    table = sparse.csc_array(rows.sentences)[:, used].astype(np.int32)
+    table = rows.sentences[:, used].astype(np.int32)
     both = (table.T @ table).toarray()
     a, b = np.searchsorted(used, k), np.searchsorted(used, j)
     return (both[a, a] - both[a, b]).astype(np.int64)
@@ -343,7 +343,7 @@ def _per_picture(rows: Mentions) -> PictureFindings | None:
     chosen = np.flatnonzero(counts > 1)
     if not len(chosen):
         return None
-    ends, flat = np.asarray(rows.captions.indptr).tolist(), np.asarray(rows.captions.indices)
+    ends, flat = np.asarray(rows.captions.indptr), np.asarray(rows.captions.indices)
     pairs = separated = whole = covered = 0
     for index in chosen.tolist():
         mine = order[starts[index] : starts[index] + counts[index]].tolist()
@@ -374,7 +374,7 @@ def _per_picture(rows: Mentions) -> PictureFindings | None:
 def _of_many(captions: sparse.csr_array) -> tuple[int, int, int]:
     """Concepts, ordered pairs never apart, and the most concepts in one of many captions."""
     used = np.unique(captions.indices)
-    table = sparse.csc_array(captions)[:, used].astype(np.int32)
+    table = captions[:, used].astype(np.int32)
     both = (table.T @ table).toarray()
     bound = int((both == both.diagonal()[:, None]).sum()) - len(used)
     return len(used), bound, int(np.diff(captions.indptr).max())

@@ -60,6 +60,8 @@ class Mentions:
     def said_in(self, least: int) -> "Mentions":
         """Without the concepts that fewer captions assert: those only denied, for one."""
         kept = np.flatnonzero(np.bincount(self.captions.indices, minlength=self.count) >= least)
+        if len(kept) == self.count:
+            return self
         captions = self.captions[:, kept]
         return replace(
             self,
@@ -237,4 +239,4 @@ def _rows(columns: list[np.ndarray], lengths: list[np.ndarray], size: int) -> sp
 
 
 def _joined(parts: list[np.ndarray], kind: Any) -> np.ndarray:
-    return np.concatenate(parts).astype(kind) if parts else np.empty(0, dtype=kind)
+    return np.concatenate(parts).astype(kind, copy=False) if parts else np.empty(0, dtype=kind)

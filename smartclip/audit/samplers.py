@@ -156,7 +156,8 @@ def _views(
     sizes = {n: sum(high - low for low, high in cuts) for n, cuts in runs.items()}
     batch: list[tuple[int, int]] = []
     waiting = 0
-    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+    for index in range(len(starts)):
+        start, count = int(starts[index]), int(counts[index])
         batch.append((start, count))
         waiting += sizes[count]
         if waiting > _AT_ONCE:
