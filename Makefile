@@ -2,19 +2,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lab check lock clean
+.PHONY: help install demo test gpu wheels lab check lock clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 install:         ## make .venv and install everything (again only when something changed)
-	@$(PYTHON) install.py
+	@$(PYTHON) install.py $(if $(WHEELS),--wheels $(WHEELS))
 
 demo: install    ## the main job: captions, prediction, training, measurement, verdict, report
 	@$(BIN)/smartclip demo
 
 test: install    ## the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+gpu: install     ## everything that needs an NVIDIA GPU, in eight minutes; writes docs/gpu.md
+	@$(BIN)/smartclip bench gpu --out docs/gpu.md
+
+wheels:          ## fill wheels/; without a network, make WHEELS=wheels gpu installs from it
+	@$(PYTHON) install.py --fill-wheels wheels
 
 lab: install     ## JupyterLab with the first lesson
 	@$(BIN)/jupyter lab notebooks/01_captions_to_verdict.ipynb

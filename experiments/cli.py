@@ -1,13 +1,15 @@
 """The `smartclip` command: captions -> prediction -> training -> measurement -> verdict."""
 
 import io
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from inspect import getdoc, getmodule
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
@@ -22,6 +24,9 @@ from theory.errors import InputError
 
 # Flags may stand before or after the name of a data set, and need no prefix.
 PLAIN_FLAGS = (CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
+
+STDOUT = Path("-")
+"""Where `--json -` writes: what people read then goes to stderr."""
 
 
 def app() -> Any:
@@ -45,8 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = parse(arguments)
     try:
         command.refuse_company()
-        result = command.run()
-        if command.json is not None and result:  # of several processes only the first answers
+        if command.json == STDOUT:
+            with redirect_stdout(sys.stderr):  # what people read must not stand amid the JSON
+                result = command.run()
+        else:
+            result = command.run()
+        if command.json == STDOUT and result:
+            print(json.dumps(result, indent=2, sort_keys=True, default=str))
+        elif command.json is not None and result:  # of several processes only the first answers
             write_json(command.json, result)
     except InputError as error:
         print(f"smartclip: {shown(str(error), most=2000)}", file=sys.stderr)

@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, astuple, dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -23,6 +24,9 @@ from experiments.markdown import markdown
 from smartclip.methods import METHODS
 from theory.errors import InputError
 from theory.storage import write_atomically
+
+if TYPE_CHECKING:
+    import torch
 
 Size = Literal["smoke", "laptop", "full"]
 Row = dict[str, Any]
@@ -46,7 +50,14 @@ class Page:
 
 
 class Study(ABC, Generic[Case]):
-    """One question to training, asked of a grid of cases."""
+    """One question to training, asked of a grid of cases.
+
+    Args:
+        debug: data and models at toy size, to see that everything runs.
+    """
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self.debug = debug
 
     name: ClassVar[str]
     """On the command line, and of the page."""
@@ -69,17 +80,24 @@ class Study(ABC, Generic[Case]):
         """
 
     @abstractmethod
-    def measure(self, case: Case, runs: Path) -> list[Row]:
+    def measure(self, case: Case, runs: Path, device: "torch.device") -> list[Row]:
         """Train and measure one case on one thread: one or several rows.
 
         Args:
             case: which.
             runs: keeps run folders, where the study keeps any.
+            device: of the models.
         """
 
     @abstractmethod
     def page(self, table: pd.DataFrame) -> Page:
         """What the rows of all cases say."""
+
+
+def processes(workers: int, device: str = "cpu") -> Executor:
+    """Workers; for a GPU they start afresh, since a process that has used one cannot be forked."""
+    context = None if device == "cpu" else get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context)
 
 
 def run_study(
@@ -91,7 +109,8 @@ def run_study(
     out: Path,
     runs: Path = Path("runs"),
     workers: int = 2,
-    pool: Callable[[int], Executor] = ProcessPoolExecutor,
+    device: str = "cpu",
+    pool: Callable[[int, str], Executor] = processes,
 ) -> tuple[pd.DataFrame, Page]:
     """Run the cases that are missing, and write the page.
 
@@ -103,6 +122,7 @@ def run_study(
         out: the Markdown page; the table lies beside it as CSV, figures in `pictures/`.
         runs: keeps run folders.
         workers: processes, one thread each.
+        device: of the models; the workers share a GPU.
         pool: makes them.
 
     Returns:
@@ -127,8 +147,8 @@ def run_study(
     wanted = [case for case in cases if astuple(case) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     console, failed = Console(stderr=True), list[BaseException]()
-    with pool(workers) as workforce, Progress(console=console) as progress:
-        futures = {workforce.submit(_measured, study, case, runs): case for case in wanted}
+    with pool(workers, device) as workforce, Progress(console=console) as progress:
+        futures = {workforce.submit(measured, study, case, runs, device): case for case in wanted}
         for future in progress.track(
             as_completed(futures), total=len(wanted), description=study.name
         ):
@@ -161,11 +181,14 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _measured(study: Study[Any], case: Any, runs: Path) -> list[Row]:
+def measured(study: Study[Any], case: Any, runs: Path, device: str) -> list[Row]:
+    """The rows of a case, in a process of its own or in this one."""
     import torch
 
+    from experiments.device import choose_device
+
     torch.set_num_threads(1)
-    return study.measure(case, runs)
+    return study.measure(case, runs, choose_device(device))
 
 
 def _write(study: Study[Any], page: Page, store: str, out: Path) -> None:

@@ -54,13 +54,14 @@ class Section:
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write the page, whole or not at all."""
     environment = Environment(loader=PackageLoader("experiments", "templates"), autoescape=True)
-    environment.filters["table"] = _table
+    environment.filters["table"] = html_table
     page = environment.get_template("report.html.j2").render(title=title, sections=sections)
     with write_atomically(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def _table(frame: pd.DataFrame) -> Markup:
+def html_table(frame: pd.DataFrame) -> Markup:
+    """A table as HTML; every cell is escaped."""
     shown = frame.to_html(index=False, border=0, float_format="{:.3f}".format, na_rep="")
     return Markup(shown)  # noqa: S704  (pandas escapes every cell)

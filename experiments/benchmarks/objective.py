@@ -102,7 +102,7 @@ def _against_clip(
     )
 
 
-def _published_loss(image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+def published_loss(image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
     """The published way: every image under every mask, a [B, B, D] array."""
     masked = F.normalize(image[:, None] * mask[None], dim=2)
     logits = SCALE * torch.einsum("ijd,jd->ij", masked, F.normalize(text, dim=1))
@@ -114,7 +114,7 @@ def _against_published(size: int, dimension: int) -> Measurement:
     image, text, mask = _inputs(size, dimension)
     calls = [
         lambda: modular_contrastive_loss(image, text, mask, SCALE),
-        lambda: _published_loss(image, text, mask),
+        lambda: published_loss(image, text, mask),
     ]
     ours, published = (call().item() for call in calls)
     seconds, reference_seconds = _interleaved_seconds(calls, repeats=3)

@@ -23,13 +23,15 @@ from smartclip.train.gradients import accumulate_gradients
 from smartclip.train.losses import step_loss
 from smartclip.train.method import Budget
 from smartclip.train.optimiser import OptimiserConfig, make_optimiser
-from smartclip.train.parallel import Towers
+from smartclip.train.parallel import Towers, blocks
 from smartclip.train.phases import moment
 
 # The first rounds pay for memory that later ones have.
 WARM_ROUNDS = 2
 ROUNDS = 5
 RATE, DECAY = 1e-6, 1e-2
+
+FLOAT32 = ExecutionConfig()
 
 Step = Callable[[], object]
 
@@ -89,7 +91,13 @@ def compared(
     )
 
 
-def smartclip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> Step:
+def smartclip_step(
+    name: str,
+    images: Tensor,
+    tokens: Tensor,
+    context: int,
+    execution: ExecutionConfig = FLOAT32,
+) -> Step:
     """One update as `smartclip.train` does it, with the published settings."""
     torch.manual_seed(0)
     found = backbone(name, context=context)
@@ -105,7 +113,7 @@ def smartclip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> S
     ).to(images.device)
     config = TrainConfig(batch_size=len(images), learning_rate=RATE)
     now = moment(method.phases, 0)
-    towers = Towers(model, ExecutionConfig(), seed=0)
+    towers = Towers(model, execution, seed=0)
     optimiser = make_optimiser(model, config, OptimiserConfig(weight_decay=DECAY))
     generator = torch.Generator(images.device).manual_seed(0)
 
@@ -123,7 +131,13 @@ def smartclip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> S
     return step
 
 
-def clip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> Step:
+def clip_step(
+    name: str,
+    images: Tensor,
+    tokens: Tensor,
+    context: int,
+    execution: ExecutionConfig = FLOAT32,
+) -> Step:
     """One update of open_clip's own model with open_clip's own loss."""
     module = load_open_clip()
     size = module.get_model_config(name)
@@ -131,10 +145,16 @@ def clip_step(name: str, images: Tensor, tokens: Tensor, context: int) -> Step:
     torch.manual_seed(0)
     model, loss = module.CLIP(**size).to(images.device), module.ClipLoss()
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
+    low = execution.precision == "bfloat16"
+    if execution.compile:
+        for block in blocks(model):
+            block.forward = torch.compile(block.forward)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        loss(*model(images, tokens)).backward()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+            value = loss(*model(images, tokens))
+        value.backward()
         optimiser.step()
 
     return step

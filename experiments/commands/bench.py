@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -16,7 +17,13 @@ class Bench(Command):
     """Run the benchmarks and print times, references and ratios."""
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Which benchmarks; all by default."""
+    """Which benchmarks; all but gpu by default."""
+    pretend: bool = False
+    """Of gpu: every part at toy size on the CPU, to see that it runs."""
+    parts: tuple[str, ...] = ()
+    """Of gpu: which parts; what the page has of the others stays. All by default."""
+    out: Path = Path("runs/gpu.md")
+    """Of gpu: the page. The figures of other machines on it stay."""
 
     def run(self) -> dict[str, Any]:
         import experiments.benchmarks as benchmarks
@@ -26,6 +33,7 @@ class Bench(Command):
             for module in pkgutil.iter_modules(benchmarks.__path__)
             if module.name != "measurement"
         )
+        ordinary = [name for name in known if name != "gpu"]
         for name in self.names:
             if name not in known:
                 raise InputError(
@@ -33,7 +41,21 @@ class Bench(Command):
                     rule=f"the benchmarks are {', '.join(known)}",
                     fix="choose among them, or give none to run all",
                 )
-        return {name: measured(name) for name in self.names or known}
+        if self.pretend and "gpu" not in self.names:
+            raise InputError(
+                "--pretend", rule="only the benchmark gpu pretends", fix="ask for it by name"
+            )
+        return {
+            name: self._on_gpu() if name == "gpu" else measured(name)
+            for name in self.names or ordinary
+        }
+
+    def _on_gpu(self) -> dict[str, Any]:
+        from experiments.benchmarks.gpu.run import run_parts
+
+        found = run_parts(self.out, pretend=self.pretend, only=self.parts)
+        print(f"Page: {self.out}")
+        return found
 
 
 def measured(name: str) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ class Command(ABC):
     """Whether several processes of torchrun do it together."""
 
     json: Path | None = None
-    """Write the machine-readable result to this file."""
+    """Write the machine-readable result to this file; "-" is the standard output."""
 
     @abstractmethod
     def run(self) -> dict[str, Any]:

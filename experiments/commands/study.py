@@ -34,6 +34,8 @@ class Study(Command):
     """Folder that keeps runs."""
     workers: int = 2
     """Processes, one thread each."""
+    device: str = "cpu"
+    """auto, cpu, cuda or cuda:1; the processes share a GPU."""
 
     def run(self) -> dict[str, Any]:
         known = [module.name for module in pkgutil.iter_modules(experiments.studies.__path__)]
@@ -72,6 +74,7 @@ class Study(Command):
             out=out,
             runs=self.runs,
             workers=self.workers,
+            device=self.device,
         )
         console = Console(highlight=False)
         for title, rows in page.tables[:1]:

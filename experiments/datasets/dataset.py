@@ -8,7 +8,7 @@ options at once; `load` imports what it needs.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from experiments.record import Record
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from experiments.report import Section
     from experiments.run import Trained
     from smartclip.text import Tokenizer
+    from smartclip.towers.open_clip import ViTConfig
     from smartclip.train.execution import ExecutionConfig
     from smartclip.train.optimiser import OptimiserConfig
     from smartclip.train.source import Source
@@ -113,6 +114,22 @@ class PictureData(Data):
     def labelled(self, *, held_out: bool) -> "Labelled":
         """Pictures with known concepts, to read concepts off coordinates."""
 
+    def transformers(self, image: "ViTConfig") -> TowerPair:
+        """Small transformers from scratch, the one of captions as wide as that of pictures."""
+        from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower
+
+        text = TextConfig(
+            vocabulary=self.tokenizer.size,
+            context=self.tokenizer.context,
+            width=image.width,
+            layers=2,
+        )
+        if self.options.debug:
+            image = replace(image, width=32, layers=1, heads=2)
+            text = replace(text, width=32, layers=1)
+        text_tower = TextTower(text, self.options.dimension)
+        return TowerPair(ImageTower(image, self.options.dimension), text_tower, text_tower.width)
+
     @abstractmethod
     def sheet(self) -> "Figure":
         """Some pictures with their captions."""
@@ -140,6 +157,10 @@ class Dataset(ABC):
     """Where none is named."""
     debug_steps: ClassVar[int] = 6
     """Training steps of the twin of seconds."""
+    batch_size: ClassVar[int] = 512
+    """Pairs a step."""
+    checkpoint_every: ClassVar[int] = 500
+    """Steps between two checkpoints."""
 
     debug: bool = False
     """The twin of seconds: small towers, few and small steps, all else alike."""
@@ -171,7 +192,9 @@ class Dataset(ABC):
         """Batch size, peak rates and seed of every method."""
         if self.debug:
             return TrainConfig(batch_size=16, seed=seed, log_every=2, checkpoint_every=4)
-        return TrainConfig(seed=seed)
+        return TrainConfig(
+            batch_size=self.batch_size, seed=seed, checkpoint_every=self.checkpoint_every
+        )
 
     def optimiser(self) -> "OptimiserConfig | None":
         """What an update does beside following the gradient; None for the defaults."""

@@ -4,13 +4,12 @@ The handwriting comes with scikit-learn. Held-out scenes show handwriting of oth
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import aligned_first
-from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ class Digits(Dataset):
         expected="see README.md",
     )
     steps: ClassVar[int] = 1000
+    batch_size: ClassVar[int] = 256
     beside: ClassVar[tuple[str, ...]] = ("clip",)
 
     @property
@@ -48,9 +48,6 @@ class Digits(Dataset):
 
     def ours(self, budget: Budget) -> Method:
         return aligned_first(budget, sparsity=0.01, budget_price=0.05)
-
-    def config(self, seed: int) -> TrainConfig:
-        return replace(super().config(seed), batch_size=16 if self.debug else 256)
 
     def load(self) -> "DigitData":
         return DigitData(self)
@@ -71,18 +68,9 @@ class DigitData(PictureData):
         self.tokenizer = Tokenizer.fit(map(str, self.train.texts(CORPUS, seed=MEASURE_SEED)))
 
     def towers(self) -> TowerPair:
-        from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
+        from smartclip.towers.open_clip import ViTConfig
 
-        image = ViTConfig(image_size=20, patch=10, width=64, layers=2)
-        text = TextConfig(
-            vocabulary=self.tokenizer.size, context=self.tokenizer.context, width=64, layers=2
-        )
-        if self.options.debug:
-            image = replace(image, width=32, layers=1, heads=2)
-            text = replace(text, width=32, layers=1)
-        text_tower = TextTower(text, self.options.dimension)
-        image_tower = ImageTower(image, self.options.dimension)
-        return TowerPair(image_tower, text_tower, text_tower.width)
+        return self.transformers(ViTConfig(image_size=20, patch=10, width=64, layers=2))
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
         from smartclip.train.source import WorldSource

@@ -20,7 +20,6 @@ import numpy as np
 from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import aligned_first
-from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class EmojiSet(Dataset):
         expected="see docs/emoji.md",
     )
     steps: ClassVar[int] = 600
+    batch_size: ClassVar[int] = 256
+    checkpoint_every: ClassVar[int] = 100
     beside: ClassVar[tuple[str, ...]] = ("clip",)
 
     @property
@@ -71,11 +72,6 @@ class EmojiSet(Dataset):
         # No price on the code: at that of the digits 50 of 64 coordinates close, and retrieval
         # with them.
         return aligned_first(budget, sparsity=0.001, budget_price=0.0)
-
-    def config(self, seed: int) -> TrainConfig:
-        return replace(
-            super().config(seed), batch_size=16 if self.debug else 256, checkpoint_every=100
-        )
 
     def load(self) -> "EmojiPictures":
         from smartclip.data.emoji import EmojiData
@@ -103,18 +99,11 @@ class EmojiPictures(PictureData):
         return {"pictures": hashlib.blake2b(self.data.images.tobytes(), digest_size=8).hexdigest()}
 
     def towers(self) -> TowerPair:
-        from smartclip.towers.open_clip import ImageTower, TextConfig, TextTower, ViTConfig
+        from smartclip.towers.open_clip import ViTConfig
 
-        image = ViTConfig(image_size=64, channels=3, patch=16, width=96, layers=3, heads=4)
-        text = TextConfig(
-            vocabulary=self.tokenizer.size, context=self.tokenizer.context, width=96, layers=2
+        return self.transformers(
+            ViTConfig(image_size=64, channels=3, patch=16, width=96, layers=3, heads=4)
         )
-        if self.options.debug:
-            image = replace(image, width=32, layers=1, heads=2)
-            text = replace(text, width=32, layers=1)
-        text_tower = TextTower(text, self.options.dimension)
-        image_tower = ImageTower(image, self.options.dimension)
-        return TowerPair(image_tower, text_tower, text_tower.width)
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
         return nullcontext(EmojiSource(self.train, self.tokenizer, seed=seed, captions=captions))

@@ -4,7 +4,7 @@
 and none ever stands alone.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +13,6 @@ import numpy as np
 from experiments.datasets.dataset import Dataset, PictureData, TowerPair
 from experiments.record import Record
 from smartclip.growth import words_first
-from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget, Method
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class Scenes(Dataset):
         expected="see docs/scenes.md",
     )
     steps: ClassVar[int] = 10_000
+    batch_size: ClassVar[int] = 256
     beside: ClassVar[tuple[str, ...]] = ("clip",)
     debug_steps: ClassVar[int] = 8
 
@@ -55,9 +55,6 @@ class Scenes(Dataset):
 
     def ours(self, budget: Budget) -> Method:
         return words_first(budget, caption_steps=4 if self.debug else 3000)
-
-    def config(self, seed: int) -> TrainConfig:
-        return replace(super().config(seed), batch_size=16 if self.debug else 256)
 
     def load(self) -> "SceneData":
         return SceneData(self)
@@ -92,10 +89,12 @@ class SceneData(PictureData):
         return TowerPair(ConvImageTower(image, self.options.dimension), text_tower, width)
 
     def source(self, *, seed: int, captions: int) -> "AbstractContextManager[Source]":
+        from smartclip.train.ahead import AheadSource
         from smartclip.train.source import WorldSource
 
         tokenise = self.tokenizer.tokenise
-        return nullcontext(WorldSource(self.world, seed=seed, tokenise=tokenise, captions=captions))
+        source = WorldSource(self.world, seed=seed, tokenise=tokenise, captions=captions)
+        return AheadSource(source)  # a GPU would wait for pictures to be drawn
 
     def galleries(self) -> "list[Gallery]":
         import torch

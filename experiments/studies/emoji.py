@@ -64,10 +64,10 @@ class EmojiComparison(Study[Case]):
     def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
         return [Case(method=name, seed=seed) for seed in seeds for name in (only or METHODS)]
 
-    def measure(self, case: Case, runs: Path) -> list[Row]:
-        data = EmojiSet().load()
+    def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
+        data = EmojiSet(debug=self.debug).load()
         run = Run.of(data, case.method, seed=case.seed)
-        done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
+        done = trained(run, data, runs, device=device, quiet=True)
         rows: list[Row] = []
         for gallery in data.galleries():
             described = gallery.relevant.float().argmax(1).tolist()

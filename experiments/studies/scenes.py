@@ -64,10 +64,10 @@ class SceneBlocks(Study[Case]):
     def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
         return [Case(method=name, seed=seed) for name in (only or ("ours",)) for seed in seeds]
 
-    def measure(self, case: Case, runs: Path) -> list[Row]:
-        data = Scenes().load()
+    def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
+        data = Scenes(debug=self.debug).load()
         run = Run.of(data, case.method, seed=case.seed)
-        done = trained(run, data, runs, device=torch.device("cpu"), quiet=True)
+        done = trained(run, data, runs, device=device, quiet=True)
         held_out = data.labelled(held_out=True)
         assert held_out.known is not None
         code = encode_labelled(done.model, held_out, data)
@@ -93,9 +93,9 @@ class SceneBlocks(Study[Case]):
             unions, crossings = part.loc[part.kind == "union"], ordered_intersections(part)
             seeds = ", ".join(map(str, part.seed.unique()))
             told.append(
-                f"{method}, seeds {seeds}: {_reached(unions.completeness)} unions are complete to "
+                f"{method}, seeds {seeds}: {reached(unions.completeness)} unions are complete to "
                 f"{BAR}; of the intersections of attributes with an order "
-                f"{_reached(crossings.completeness)} are complete and {_reached(crossings.purity)} "
+                f"{reached(crossings.completeness)} are complete and {reached(crossings.purity)} "
                 f"pure to {BAR}"
             )
         first = table.loc[table.method == table.method.iloc[0]]
@@ -130,9 +130,9 @@ def by_kind(table: pd.DataFrame) -> pd.DataFrame:
             "blocks": kind,
             "per seed": round(len(part) / part.seed.nunique()),
             "completeness": _range(part.completeness),
-            f"complete to {BAR}": _reached(part.completeness),
+            f"complete to {BAR}": reached(part.completeness),
             "purity": _range(part.purity),
-            f"pure to {BAR}": _reached(part.purity),
+            f"pure to {BAR}": reached(part.purity),
         }
         for method, own in table.groupby("method", sort=False)
         for kind in KINDS
@@ -155,7 +155,8 @@ def alone(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _reached(scores: pd.Series) -> str:
+def reached(scores: pd.Series) -> str:
+    """How many scores are at the bar."""
     return f"{np.count_nonzero(scores.to_numpy() >= BAR)} of {len(scores)}"
 
 

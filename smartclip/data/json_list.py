@@ -8,7 +8,7 @@ from typing import Any
 
 from smartclip.data.examples import Problem
 from smartclip.data.printed import shown
-from smartclip.data.written import encoding
+from smartclip.data.written import open_text
 from theory.errors import InputError
 
 _PIECE = 1 << 22
@@ -30,7 +30,7 @@ def json_list(path: Path, problems: list[Problem]) -> Iterator[Any]:
     decoder = json.JSONDecoder()
     count = 0
     try:
-        with path.open(encoding=encoding(path)) as file:
+        with open_text(path) as file:
             text = file.read(_PIECE).lstrip()
             if not text.startswith("["):
                 raise ValueError("it holds no JSON list")

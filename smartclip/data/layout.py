@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from smartclip.data.examples import ImageText
-from smartclip.data.written import head
+from smartclip.data.written import bare, head
 from theory.errors import InputError
 
 
@@ -74,8 +74,8 @@ class Glance:
         return all(any(fnmatchcase(n.lower(), each) for n in self.names) for each in patterns)
 
     def ends(self, *endings: str) -> bool:
-        """Whether it is a file whose name ends so, such as `.csv`."""
-        return not self.is_folder and self.path.name.lower().endswith(endings)
+        """Whether it is a file whose name ends so, such as `.csv`, packed or not."""
+        return not self.is_folder and bare(self.path.name.lower()).endswith(endings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from smartclip.data.examples import ImageText, Problem, is_inside
 from smartclip.data.pictures import ENDINGS
 from smartclip.data.printed import shown
 from smartclip.data.records import Gathering, Locate, Records
-from smartclip.data.written import LONGEST_LINE, LONGEST_NAME, encoding, lines, normal, not_a_table
+from smartclip.data.written import LONGEST_LINE, LONGEST_NAME, lines, normal, not_a_table, open_text
 
 Pair = tuple[Any, Any]
 """File name of a picture and one caption of it, as the record has them."""
@@ -170,7 +170,8 @@ def parsed(line: str) -> Any:
 def read_json(path: Path) -> Any:
     """The value in a JSON file; one `InputError` if there is none."""
     try:
-        return json.loads(path.read_text(encoding=encoding(path)))
+        with open_text(path) as file:
+            return json.load(file)
     except RecursionError as error:
         raise not_a_table(path, "it is nested too deep") from error
     except (OSError, ValueError) as error:

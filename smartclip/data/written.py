@@ -1,15 +1,20 @@
 """Text as people write it: files in UTF-8 or UTF-16, with or without a byte-order mark, and NFC.
 
+A file whose name ends in `.gz` or `.zst` is unpacked while it is read.
+
 This is the one place where text of data sets is made equal: a caption and a name are put into
 Unicode's form NFC (so that an accent typed in two ways is one letter), lose the byte-order mark and
 the blanks around them, and are otherwise kept as they are written.
 """
 
 import codecs
+import io
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from theory.errors import InputError
 
@@ -18,6 +23,9 @@ LONGEST_LINE = 1 << 24
 
 LONGEST_NAME = 4096
 """Characters of a name: no system opens a longer path."""
+
+PACKED = {".gz": "gzip", ".zst": "zstd"}
+"""Endings of packed files, and what they are packed with."""
 
 _HEAD = 1 << 18
 _MARKS = (
@@ -48,9 +56,36 @@ def normal(value: Any) -> str:
     return unicodedata.normalize("NFC", value).strip("\ufeff \t\r\n\v\f\x85\xa0")
 
 
+def open_bytes(path: Path) -> io.BufferedReader:
+    """A file for reading from its start on, unpacked if its name says that it is packed."""
+    how = PACKED.get(path.suffix.lower())
+    if how is None:
+        return path.open("rb")
+    packed: Any = pa.CompressedInputStream(pa.OSFile(str(path)), how)
+    return io.BufferedReader(packed)
+
+
+def open_text(
+    path: Path, *, errors: str = "strict", newline: str | None = None
+) -> io.TextIOWrapper:
+    """The same as text in the encoding that its first bytes tell."""
+    return io.TextIOWrapper(
+        open_bytes(path), encoding=encoding(path), errors=errors, newline=newline
+    )
+
+
+def bare(name: str) -> str:
+    """A name without the ending of a packed file.
+
+    >>> bare("captions.jsonl.zst"), bare("captions.jsonl")
+    ('captions.jsonl', 'captions.jsonl')
+    """
+    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in PACKED else name
+
+
 def encoding(path: Path) -> str:
     """What the first bytes of a file say: UTF-16 with a mark, else UTF-8."""
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         start = file.read(4)
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 
@@ -58,7 +93,7 @@ def encoding(path: Path) -> str:
 def head(path: Path) -> str:
     """The first characters of a file, for a look at its layout; nothing if it cannot be read."""
     try:
-        with path.open(encoding=encoding(path), errors="replace") as file:
+        with open_text(path, errors="replace") as file:
             return file.read(_HEAD)
     except (OSError, ValueError):
         return ""
@@ -75,7 +110,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: the file cannot be read.
     """
     try:
-        with path.open(encoding=encoding(path), errors="surrogateescape", newline="") as file:
+        with open_text(path, errors="surrogateescape", newline="") as file:
             number, again = 0, False
             # newline="" keeps "\r" inside of quotes; readline still ends at any kind of end.
             while line := file.readline(LONGEST_LINE + 1):

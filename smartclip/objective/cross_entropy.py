@@ -94,7 +94,11 @@ def _with_one_leading_dimension(factors: Factors) -> list[Tensor | None]:
 
 
 def _rows_at_a_time(u: Tensor, chunk_size: int | None) -> int:
-    """Rows of a band of each run. On a CPU the bands of all runs together stay as small as one."""
+    """Rows of a band of each run. On a CPU the bands of all runs together stay as small as one.
+
+    On a GPU one band is fastest: on an H100, bands of 4 to 128 MiB took 1.05 to 1.8 times as long
+    at B = 16,384 and 32,768.
+    """
     runs, size = u.shape[:2]
     if u.device.type != "cpu":
         return min(size, chunk_size or size)

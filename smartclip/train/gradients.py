@@ -40,6 +40,17 @@ def accumulate_gradients(
     Returns:
         What `loss` returned.
     """
+    with towers.products():
+        return _accumulate(towers, images, tokens, loss, step)
+
+
+def _accumulate(
+    towers: Towers,
+    images: Tensor,
+    tokens: Tensor,
+    loss: Callable[[Features], Terms],
+    step: int,
+) -> Terms:
     size = len(images)
     at_a_time = min(towers.execution.micro_batch or size, size)
     firsts = range(0, size, at_a_time)

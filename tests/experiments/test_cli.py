@@ -103,9 +103,10 @@ def test_an_empty_family_is_refused(text: str, refused, tmp_path: Path):
     [
         (
             [],
-            "Expected one of {bench, data, demo, evaluate, export, predict, study, train, verify}",
+            "Expected one of {audit, bench, data, demo, evaluate, export, predict, study, train, "
+            "verify}",
         ),
-        (["trian"], "Unrecognized options: trian; Available subcommands: bench, data"),
+        (["trian"], "Unrecognized options: trian; Available subcommands: audit, bench"),
         (["train"], "Expected one of {digits, emoji, pairs, scenes, vectors}"),
         (["predict", "--captoins", "a"], "perhaps you meant --captions"),
         (["verify", "--seed", "x"], "Error parsing --seed"),

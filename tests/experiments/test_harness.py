@@ -9,6 +9,7 @@ from typing import ClassVar
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+import torch
 
 from experiments.harness import Page, Row, Size, Study, run_study
 from theory.errors import InputError
@@ -39,7 +40,7 @@ class Squares(Study[Case]):
     def cases(self, size: Size, seeds: Sequence[int], only: Sequence[str]) -> list[Case]:
         return [Case(seed=seed, kind=kind) for kind in (only or ("a",)) for seed in seeds]
 
-    def measure(self, case: Case, runs: Path) -> list[Row]:
+    def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
         self.measured.append(case)
         if case.seed < 0:
             raise InputError("a negative seed", rule="seeds count", fix="give another")

@@ -6,6 +6,7 @@ A minute on two cores, so marked `recovery`: run it with `pytest -m recovery`.
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.studies.identification import Case, Identification
 
@@ -14,7 +15,7 @@ FAMILIES = ("f: two triples", "i: disjoint")
 
 def measured(method: str, family: str, folder: Path) -> dict[str, object]:
     case = Case(method=method, seed=2, latents="independent", family=family)
-    (row,) = Identification().measure(case, folder)
+    (row,) = Identification().measure(case, folder, torch.device("cpu"))
     return row
 
 

@@ -1,16 +1,14 @@
 """The emoji study at toy size: every method, three kinds of held-out pictures, and what is told."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.datasets.emoji import GALLERIES, EmojiSet
+from experiments.datasets.emoji import GALLERIES
 from experiments.harness import run_study
-from experiments.studies import emoji
 from experiments.studies.emoji import EmojiComparison, by_group, difference, scores
 from smartclip.data.emoji import EmojiData
 from smartclip.evaluate.retrieval import Recall
@@ -44,14 +42,13 @@ def test_a_difference_is_paired_by_group_and_seed():
 @pytest.fixture
 def small(emoji_twin, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(EmojiData, "load", classmethod(lambda *_: emoji_twin))
-    monkeypatch.setattr(emoji, "EmojiSet", lambda: replace(EmojiSet(), debug=True))
 
 
 def test_the_study_in_small(small, tmp_path: Path):
     out = tmp_path / "emoji.md"
     table, page = run_study(
-        EmojiComparison(), seeds=[0, 1], only=["ours", "clip"], out=out, runs=tmp_path / "runs",
-        workers=1, pool=ThreadPoolExecutor,
+        EmojiComparison(debug=True), seeds=[0, 1], only=["ours", "clip"], out=out,
+        runs=tmp_path / "runs", workers=1, pool=ThreadPoolExecutor,
     )  # fmt: skip
     assert set(table["held out"]) == set(GALLERIES.values())
     shown = scores(table)

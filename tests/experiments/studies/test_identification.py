@@ -1,13 +1,12 @@
 """The identification study: families, methods and parts taken away, and what its page counts."""
 
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from experiments.datasets.vectors import Vectors
-from experiments.studies import identification
 from experiments.studies.identification import (
     WITHOUT,
     Case,
@@ -69,10 +68,9 @@ def test_each_part_that_is_taken_away_is_away():
 
 
 @pytest.mark.parametrize("method", ["clip", "no isolation"])
-def test_a_case_is_trained_and_measured(method: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(identification, "Vectors", partial(Vectors, debug=True))
+def test_a_case_is_trained_and_measured(method: str, tmp_path: Path):
     case = Case(method=method, seed=3, latents="independent", family="i: disjoint")
-    (row,) = Identification().measure(case, tmp_path)
+    (row,) = Identification(debug=True).measure(case, tmp_path, torch.device("cpu"))
     assert row.keys() | {"method", "seed", "latents", "family"} == ROW.keys()
     assert (row["promised"], row["needed"]) == (5, 8)
     if method == "clip":

@@ -1,15 +1,12 @@
 """The study of scenes: what it counts; a run that is done is read and not trained again."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from experiments.datasets.scenes import Scenes
 from experiments.harness import run_study
-from experiments.studies import scenes
 from experiments.studies.scenes import SceneBlocks, by_kind, ordered_intersections, singles
 
 
@@ -63,10 +60,9 @@ def test_kinds_are_counted_against_the_bar():
 
 
 def test_the_study_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scenes, "Scenes", lambda: replace(Scenes(), debug=True))
     out, runs = tmp_path / "docs" / "scenes.md", tmp_path / "runs"
     table, page = run_study(
-        SceneBlocks(), seeds=[4], only=["clip"], out=out, runs=runs, workers=1,
+        SceneBlocks(debug=True), seeds=[4], only=["clip"], out=out, runs=runs, workers=1,
         pool=ThreadPoolExecutor,
     )  # fmt: skip
     assert set(table.kind) >= {"caption", "union", "intersection"}
@@ -76,7 +72,7 @@ def test_the_study_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     trained = metrics.stat().st_mtime_ns
     out.with_suffix(".csv").unlink()
     again, _ = run_study(
-        SceneBlocks(), seeds=[4], only=["clip"], out=out, runs=runs, workers=1,
+        SceneBlocks(debug=True), seeds=[4], only=["clip"], out=out, runs=runs, workers=1,
         pool=ThreadPoolExecutor,
     )  # fmt: skip
     assert metrics.stat().st_mtime_ns == trained
