@@ -8,11 +8,12 @@ figure comes from `test`, on which nothing was chosen.
 """
 
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, SupportsIndex, get_args
 
 import numpy as np
 
 from theory.captions import CaptionFamily
+from theory.concepts import Concept
 from theory.errors import InputError
 
 FamilyStream = Literal["development", "test"]
@@ -43,7 +44,9 @@ def random_family(seed: int, *, stream: FamilyStream) -> CaptionFamily:
         )
     rng = np.random.default_rng([get_args(FamilyStream).index(stream), seed])
     count = _between(rng, CONCEPTS)
-    sizes = {str(concept): _between(rng, SIZES) for concept in range(count)}
+    sizes: dict[Concept, SupportsIndex] = {
+        str(concept): _between(rng, SIZES) for concept in range(count)
+    }
     wanted = _between(rng, CAPTIONS)
     if rng.random() < CHAINS:
         captions = _chain(rng, count, min(wanted, count))

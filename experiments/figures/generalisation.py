@@ -1,5 +1,7 @@
 """Random families: the share of runs that passed, by correlation of the latents and method."""
 
+from typing import cast
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -32,7 +34,7 @@ def passed_by_correlation(table: pd.DataFrame) -> Figure:
             ]
             axis.errorbar(
                 places, shares, yerr=spread, marker="o", capsize=3,
-                color=PALETTE[number % len(PALETTE)], label=", ".join(map(str, names)),
+                color=PALETTE[number % len(PALETTE)], label=", ".join(map(str, cast(tuple[object, ...], names))),
             )  # fmt: skip
         axis.plot(list(ASKED), list(ASKED.values()), "--", color=MUTED, label="asked for")
         axis.set(xlabel="correlation of the latents", ylabel="share of runs that passed")

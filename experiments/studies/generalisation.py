@@ -71,7 +71,7 @@ class Generalisation(Study[Case]):
                     fix="choose among them",
                 )
         methods = [name for name in only if name in METHODS] or ["ours"]
-        streams = [name for name in STREAMS if name in only] or ["test"]
+        streams: list[FamilyStream] = [name for name in STREAMS if name in only] or ["test"]
         correlations = CORRELATIONS[2:3] if size == "smoke" else CORRELATIONS
         return [
             Case(method=method, stream=stream, correlation=correlation, seed=seed)
@@ -84,7 +84,7 @@ class Generalisation(Study[Case]):
     def measure(self, case: Case, runs: Path, device: torch.device) -> list[Row]:
         family = random_family(case.seed, stream=case.stream)
         data = Vectors(
-            captions=";".join(",".join(map(str, sorted(one))) for one in family.captions),
+            captions=";".join(",".join(sorted(map(str, one))) for one in family.captions),
             sizes=",".join(
                 f"{name}={size}" for name, size in zip(family.concepts, family.sizes, strict=True)
             ),
