@@ -22,6 +22,7 @@ def passed_by_correlation(table: pd.DataFrame) -> Figure:
     with style():
         figure, axis = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
         for number, (names, part) in enumerate(table.groupby(["method", "stream"], sort=False)):
+            told = ", ".join(map(str, cast(tuple[object, ...], names)))
             groups = part.groupby("correlation").passed
             shares, places = groups.mean(), [law + 0.012 * number for law in groups.mean().index]
             bounds = [
@@ -34,7 +35,7 @@ def passed_by_correlation(table: pd.DataFrame) -> Figure:
             ]
             axis.errorbar(
                 places, shares, yerr=spread, marker="o", capsize=3,
-                color=PALETTE[number % len(PALETTE)], label=", ".join(map(str, cast(tuple[object, ...], names))),
+                color=PALETTE[number % len(PALETTE)], label=told,
             )  # fmt: skip
         axis.plot(list(ASKED), list(ASKED.values()), "--", color=MUTED, label="asked for")
         axis.set(xlabel="correlation of the latents", ylabel="share of runs that passed")
