@@ -6,10 +6,13 @@ the figures. So a study can be stopped at any time, and the same command goes on
 """
 
 import os
+import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
@@ -91,7 +94,7 @@ def run_study(
     out: Path,
     runs: Path = Path("runs"),
     workers: int = 2,
-    pool: Callable[[int], Executor] = ProcessPoolExecutor,
+    pool: Callable[[int], AbstractContextManager[Executor]] | None = None,
 ) -> tuple[pd.DataFrame, Page]:
     """Run the cases that are missing, and write the page.
 
@@ -103,7 +106,7 @@ def run_study(
         out: the Markdown page; the table lies beside it as CSV, figures in `pictures/`.
         runs: keeps run folders.
         workers: processes, one thread each.
-        pool: makes them.
+        pool: makes them; a pool of processes by default.
 
     Returns:
         The table of all cases so far, with those of earlier calls, and what the page says.
@@ -127,7 +130,7 @@ def run_study(
     wanted = [case for case in cases if astuple(case) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     console, failed = Console(stderr=True), list[BaseException]()
-    with pool(workers) as workforce, Progress(console=console) as progress:
+    with (pool or _workforce)(workers) as workforce, Progress(console=console) as progress:
         futures = {workforce.submit(_measured, study, case, runs): case for case in wanted}
         for future in progress.track(
             as_completed(futures), total=len(wanted), description=study.name
@@ -159,6 +162,23 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
         kind="stable",
         ignore_index=True,
     )
+
+
+@contextmanager
+def _workforce(workers: int) -> Iterator[Executor]:
+    """Processes that end with this one: Ctrl-C reaches them all, and one of them speaks."""
+    with ProcessPoolExecutor(workers, initializer=_silence) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+def _silence() -> None:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
 
 def _measured(study: Study[Any], case: Any, runs: Path) -> list[Row]:

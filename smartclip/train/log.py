@@ -3,8 +3,10 @@
 The views are a progress bar and, where TensorBoard is installed, its event files.
 """
 
+import errno
 import importlib.util
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,8 +45,10 @@ class MetricsLog:
     def append(self, line: dict[str, Any]) -> None:
         """Add a line; a part of one, left by a full disk, is dropped when the run resumes."""
         with writing(self.path):
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            content = (json.dumps(line) + "\n").encode()
+            with self.path.open("ab", buffering=0) as file:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._writer is not None:
                 for name, value in line.items():
                     if name != "step":
