@@ -23,9 +23,21 @@ def write_atomically(path: str | Path) -> Generator[Path, None, None]:
     'whole'
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
+        InputError: the folder cannot be written, the disk is full, or there is something that is no
+            file, such as a device.
     """
     path = Path(path)
+    with writing(path):
+        if path.is_symlink():
+            path = path.resolve()  # what it points to is written, and it stays a link
+        taken = path.exists() and not path.is_file()
+    if taken:
+        kind = "a folder" if path.is_dir() else "a device or a pipe"
+        raise InputError(
+            f"{path} is {kind}",
+            rule="an output takes the place of a file",
+            fix="name a file; of commands, --json - writes to standard output",
+        )
     temporary: Path | None = None
     try:
         with writing(path):
