@@ -364,7 +364,7 @@ class Prediction:
         >>> print(predict([["bear", "pen"], ["bear"]]).latex())
         \\begin{aligned}
         &|\\mathcal C| = 2,\\quad K = 2,\\quad d = 2,\\quad d(U) = 2 \\\\
-        &\\text{under C1, C2, C3, C4, C5: } \\hat z_{\\hat A} = h_A(z_A) \\iff \
+        &\\text{under C2, C3, C5: } \\hat z_{\\hat A} = h_A(z_A) \\iff \
 \\operatorname{cl}(k) \\subseteq A\\ \\forall k \\in A \\\\
         &\\operatorname{cl}(\\text{bear}) = \\{\\text{bear}\\} \\\\
         &\\operatorname{cl}(\\text{pen}) = \\{\\text{bear}, \\text{pen}\\}
@@ -388,7 +388,8 @@ class Prediction:
                 if self._budget
                 else r"A = \textstyle\bigcup \{B \in \mathcal C : B \subseteq A\}"
             )
-            lines.append(rf"\text{{under {assumed}: }} \hat z_{{\hat A}} = h_A(z_A) \iff {closed}")
+            needed = ", ".join(COUNTED if self._budget else PURE)
+            lines.append(rf"\text{{under {needed}: }} \hat z_{{\hat A}} = h_A(z_A) \iff {closed}")
         closures = list(family.ring.closures.items())
         for concept, closure in closures[:limit]:
             members = ", ".join(map(name, family.space.ordered(closure)))
