@@ -1,4 +1,4 @@
-"""A disk that fills up while training: one line, and the same command goes on to the same weights."""
+"""A disk that fills up while training: one line, and the run goes on to the same weights."""
 
 import errno
 import os

@@ -68,9 +68,9 @@ def started(program: str, *arguments: str | Path) -> Iterator[subprocess.Popen[s
 def test_the_holder_is_named_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with started(HOLDING, folder) as other:
-        with pytest.raises(InputError, match=rf"process {other.pid}; a run folder has one writer"):
-            with one_writer(folder, CPU):
-                raise AssertionError
+        told = rf"process {other.pid}; a run folder has one writer"
+        with pytest.raises(InputError, match=told), one_writer(folder, CPU):
+            raise AssertionError
     with one_writer(folder, CPU):
         assert str(os.getpid()) in (folder / HOLDER).read_text()
     assert not (folder / HOLDER).exists()
@@ -83,9 +83,9 @@ def test_a_holder_that_is_not_told_is_another_process(tmp_path: Path, content: s
         (tmp_path / HOLDER).unlink()
         if content is not None:
             (tmp_path / HOLDER).write_text(content)
-        with pytest.raises(InputError, match="by another process"):
-            with one_writer(tmp_path, CPU):
-                raise AssertionError
+        taken = pytest.raises(InputError, match="by another process")
+        with taken, one_writer(tmp_path, CPU):
+            raise AssertionError
 
 
 def test_it_is_free_after_an_error(tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_it_is_free_after_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="could not be written"):
-        with one_writer(tmp_path / "file" / "run", CPU):
-            raise AssertionError
+    refused = pytest.raises(InputError, match="could not be written")
+    with refused, one_writer(tmp_path / "file" / "run", CPU):
+        raise AssertionError
 
 
 @pytest.mark.usefixtures("patience")
