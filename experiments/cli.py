@@ -1,36 +1,31 @@
 """The `smartclip` command: captions -> prediction -> training -> measurement -> verdict."""
 
+import atexit
 import io
-import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from inspect import getdoc, getmodule
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from itertools import groupby
-from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Union
 
-import tyro
-from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
-
-import experiments.commands
-from experiments.commands.command import Command
-from experiments.registry import kinds
-from experiments.run_folder import write_json
-from smartclip.data.printed import shown
-from theory.errors import InputError
-
-# Flags may stand before or after the name of a data set, and need no prefix.
-PLAIN_FLAGS = (CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
-
-STDOUT = Path("-")
-"""Where `--json -` writes: what people read then goes to stderr."""
+# What follows is imported where Ctrl-C already is one line.
+if TYPE_CHECKING:
+    from experiments.commands.command import Command
 
 
 def app() -> Any:
     """All commands, as tyro reads them; those of several words stand in a group."""
+    from inspect import getdoc, getmodule
+
+    from tyro.conf import subcommand
+
+    import experiments.commands
+    from experiments.commands.command import Command
+    from experiments.registry import kinds
+
     found = sorted(kinds(experiments.commands, Command), key=lambda one: one.words())
     members = []
     for first, group in groupby(found, key=lambda one: one.words()[0]):
@@ -46,31 +41,66 @@ def app() -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. Bad input is one line on stderr and exit code 2."""
-    command = parse(arguments)
+    """Run one command. Bad input is one line on stderr and exit code 2; Ctrl-C is 130."""
+    interrupted = False
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    before, resumes = None, False
+    with suppress(ValueError):  # only a main thread can listen
+        before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        command = parse(arguments)
+        resumes = command.resumes
+        _run(command)
+    except BaseException:
+        # Libraries turn an interrupt into errors of their own while they are imported.
+        if not interrupted:
+            raise
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        told = "; the same command goes on from where it was saved last" if resumes else ""
+        print(f"smartclip: stopped{told}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _run(command: "Command") -> None:
+    from smartclip.data.printed import shown
+    from theory.errors import InputError
+
     try:
         command.refuse_company()
-        if command.json == STDOUT:
-            with redirect_stdout(sys.stderr):  # what people read must not stand amid the JSON
-                result = command.run()
-        else:
+        # What people read makes room for what programs read.
+        with redirect_stdout(sys.stderr) if command.pipes else nullcontext():
             result = command.run()
-        if command.json == STDOUT and result:
-            print(json.dumps(result, indent=2, sort_keys=True, default=str))
-        elif command.json is not None and result:  # of several processes only the first answers
-            write_json(command.json, result)
+        if result:  # of several processes only the first answers
+            command.answer(result)
+        sys.stdout.flush()
+        if code := command.code(result):
+            sys.exit(code)
     except InputError as error:
         print(f"smartclip: {shown(str(error), most=2000)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "smartclip: stopped; the same command goes on from the last checkpoint", file=sys.stderr
-        )
-        sys.exit(130)
+    except BrokenPipeError:  # as in `smartclip predict | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        why = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+        told = f"the system refuses ({why or error}); check the path and the disk"
+        print(f"smartclip: {shown(told, most=2000)}", file=sys.stderr)
+        sys.exit(2)
 
 
-def parse(arguments: Sequence[str] | None) -> Command:
+def parse(arguments: Sequence[str] | None) -> "Command":
     """The command that the arguments describe."""
+    import tyro
+    from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes
+
     told = io.StringIO()
     try:
         with redirect_stderr(told):
@@ -78,7 +108,8 @@ def parse(arguments: Sequence[str] | None) -> Command:
                 app(),
                 args=arguments,
                 prog="smartclip",
-                config=PLAIN_FLAGS,
+                # Flags may stand before or after the name of a data set, and need no prefix.
+                config=(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes),
                 description="Say which concept blocks captions identify, train SmartCLIP, and show "
                 "whether it recovered exactly those.",
             )

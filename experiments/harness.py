@@ -6,11 +6,13 @@ the figures. So a study can be stopped at any time, and the same command goes on
 """
 
 import os
+import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args
 
@@ -94,12 +96,6 @@ class Study(ABC, Generic[Case]):
         """What the rows of all cases say."""
 
 
-def processes(workers: int, device: str = "cpu") -> Executor:
-    """Workers; for a GPU they start afresh, since a process that has used one cannot be forked."""
-    context = None if device == "cpu" else get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context)
-
-
 def run_study(
     study: Study[Any],
     *,
@@ -110,7 +106,7 @@ def run_study(
     runs: Path = Path("runs"),
     workers: int = 2,
     device: str = "cpu",
-    pool: Callable[[int, str], Executor] = processes,
+    pool: Callable[[int, str], AbstractContextManager[Executor]] | None = None,
 ) -> tuple[pd.DataFrame, Page]:
     """Run the cases that are missing, and write the page.
 
@@ -123,7 +119,7 @@ def run_study(
         runs: keeps run folders.
         workers: processes, one thread each.
         device: of the models; the workers share a GPU.
-        pool: makes them.
+        pool: makes them; a pool of processes by default.
 
     Returns:
         The table of all cases so far, with those of earlier calls, and what the page says.
@@ -147,7 +143,7 @@ def run_study(
     wanted = [case for case in cases if astuple(case) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     console, failed = Console(stderr=True), list[BaseException]()
-    with pool(workers, device) as workforce, Progress(console=console) as progress:
+    with (pool or processes)(workers, device) as workforce, Progress(console=console) as progress:
         futures = {workforce.submit(measured, study, case, runs, device): case for case in wanted}
         for future in progress.track(
             as_completed(futures), total=len(wanted), description=study.name
@@ -179,6 +175,27 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
         kind="stable",
         ignore_index=True,
     )
+
+
+@contextmanager
+def processes(workers: int, device: str = "cpu") -> Iterator[Executor]:
+    """Processes that end with this one: Ctrl-C reaches them all, and one of them speaks.
+
+    For a GPU they start afresh, since a process that has used one cannot be forked.
+    """
+    context = None if device == "cpu" else get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_silence) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+def _silence() -> None:
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
 
 
 def measured(study: Study[Any], case: Any, runs: Path, device: str) -> list[Row]:

@@ -6,16 +6,23 @@ there if it was killed, and shows the finished result if it was not.
 
 import hashlib
 import json
+import os
 import platform
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 from theory.errors import InputError
 from theory.storage import write_atomically
 
-PACKAGES = ("smartclip-testbed", "torch", "numpy", "scipy", "scikit-learn", "open-clip-torch")
+PROJECT = "smartclip-testbed"
+VERSIONS = "versions.json"
 RESULT = "result.json"
 
 
@@ -37,11 +44,7 @@ class RunFolder:
         text = json.dumps(settings, sort_keys=True, default=str)
         folder = cls(root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
         folder.write_json("config.json", settings)
-        folder.write_json(
-            "versions.json",
-            {package: version(package) for package in PACKAGES}
-            | {"python": platform.python_version(), "machine": platform.machine()},
-        )
+        folder.write_json(VERSIONS, provenance())
         return folder
 
     def write_json(self, name: str, value: Any) -> Path:
@@ -70,8 +73,53 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def provenance() -> dict[str, Any]:
+    """What ran: the commit, the libraries that the project asks for, threads and machine.
+
+    `commit` is None outside a git checkout; `changed` says whether files differed from it.
+    """
+    found: dict[str, Any] = {PROJECT: version(PROJECT)}
+    for line in requires(PROJECT) or []:
+        if "extra ==" not in line:
+            package = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+            with suppress(PackageNotFoundError):
+                found[package] = version(package)
+    commit = _git("rev-parse", "HEAD")
+    torch = sys.modules.get("torch")
+    return found | {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "commit": commit,
+        "changed": None if commit is None else bool(_git("status", "--porcelain")),
+        "threads": os.cpu_count() if torch is None else torch.get_num_threads(),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout that this file is tracked in; None without one."""
+    here = Path(__file__)
+    git = shutil.which("git")
+    if git is None:
+        return None
+    known = (git, "-C", str(here.parent))
+    try:
+        for command in (("ls-files", "--error-unmatch", here.name), arguments):
+            done = subprocess.run(  # noqa: S603  (git itself, with words from this file)
+                [*known, *command], capture_output=True, text=True, timeout=20, check=True
+            )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
 def write_json(path: Path, value: Any) -> Path:
     """Write plain JSON types, whole or not at all, the same bytes for the same value."""
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+        temporary.write_text(json_text(value))
     return path
+
+
+def json_text(value: Any) -> str:
+    """Plain JSON types for people and programs, the same text for the same value."""
+    return json.dumps(value, indent=2, sort_keys=True, default=str) + "\n"

@@ -1,6 +1,9 @@
 """The one error a user sees: what was given, the rule it breaks, and how to mend it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+Raised = TypeVar("Raised", bound=BaseException)
 
 
 class InputError(ValueError):
@@ -21,6 +24,9 @@ class InputError(ValueError):
         self.rule = rule
         self.fix = fix
 
+    def __reduce__(self) -> "tuple[Callable[..., Any], tuple[Any, ...]]":
+        return as_sent(self)
+
 
 def refuse_broken_rules(settings: object, rules: Mapping[str, tuple[bool, str]]) -> None:
     """The first attribute of `settings` that breaks its rule is an `InputError`.
@@ -34,3 +40,22 @@ def refuse_broken_rules(settings: object, rules: Mapping[str, tuple[bool, str]])
             raise InputError(
                 f"{name} = {getattr(settings, name)!r}", rule=f"{name} is {rule}", fix="change it"
             )
+
+
+def as_sent(error: BaseException) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """What `__reduce__` of an exception returns whose `__init__` does not take its `args`.
+
+    Python rebuilds an exception from another process as `kind(*args)`. Where that is no call of
+    `__init__`, the error of one case breaks the whole pool of processes.
+    """
+    return _received, (type(error), error.args, dict(vars(error)))
+
+
+def _received(kind: type[Raised], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> Raised:
+    """The exception as it was raised, without a second call of its `__init__`."""
+    error = kind.__new__(kind, *args)
+    # The builtin base keeps fields of its own, such as the code of a SystemExit.
+    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin.__init__(error, *args)
+    vars(error).update(attributes)
+    return error

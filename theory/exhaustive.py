@@ -82,7 +82,7 @@ def solutions(
     for index, block in enumerate(blocks):
         if not block or not block <= set(range(len(sizes))):
             raise InputError(
-                f"caption {index} is {sorted(block)}",
+                f"caption {index + 1} is {sorted(block)}",
                 rule=f"captions are non-empty sets of the concepts 0 to {len(sizes) - 1}",
                 fix="number the concepts from 0",
             )

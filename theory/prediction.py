@@ -303,17 +303,17 @@ class Prediction:
         )
 
     def to_dict(self, limit: int = 256) -> dict[str, Any]:
-        """Plain JSON types: names become text, blocks become lists.
+        """Plain JSON types: names become text, no two alike, and blocks become lists.
 
         Args:
             limit: the most identified blocks to list; beyond, `identified` and `lost` are None.
 
         Beyond 1,000 concepts `dependency` is None too: `closures` says the same in less space.
         """
-        order = self.family.space.ordered
+        order, label = self.family.space.ordered, self.family.space.label
 
         def names(block: Iterable[Concept]) -> list[str]:
-            return [str(name) for name in order(block)]
+            return [label(name) for name in order(block)]
 
         ring = self.family.ring
         blocks: list[Block] | None = []
@@ -324,17 +324,17 @@ class Prediction:
                 break
         promises = None if blocks is None else [self.promise(block) for block in blocks]
         return {
-            "concepts": [str(name) for name in self.family.concepts],
+            "concepts": list(self.family.space.labels),
             "sizes": list(self.family.sizes),
             "captions": [names(caption) for caption in self.family.captions],
             "weights": list(self.family.weights),
             "conditions": list(self.conditions),
             "dropped": list(self.dropped),
             "alone": names(self.alone),
-            "entangled": {str(k): names(others) for k, others in self.entangled.items()},
+            "entangled": {label(k): names(others) for k, others in self.entangled.items()},
             "incomplete": names(self.incomplete),
             "unmentioned": names(self.unmentioned),
-            "closures": {str(k): names(closure) for k, closure in ring.closures.items()},
+            "closures": {label(k): names(closure) for k, closure in ring.closures.items()},
             "atoms": [names(atom) for atom in ring.atoms()],
             "dependency": self.dependency.tolist() if len(self.family.concepts) <= 1000 else None,
             "identified": None
@@ -364,7 +364,7 @@ class Prediction:
         >>> print(predict([["bear", "pen"], ["bear"]]).latex())
         \\begin{aligned}
         &|\\mathcal C| = 2,\\quad K = 2,\\quad d = 2,\\quad d(U) = 2 \\\\
-        &\\text{under C1, C2, C3, C4, C5: } \\hat z_{\\hat A} = h_A(z_A) \\iff \
+        &\\text{under C2, C3, C5: } \\hat z_{\\hat A} = h_A(z_A) \\iff \
 \\operatorname{cl}(k) \\subseteq A\\ \\forall k \\in A \\\\
         &\\operatorname{cl}(\\text{bear}) = \\{\\text{bear}\\} \\\\
         &\\operatorname{cl}(\\text{pen}) = \\{\\text{bear}, \\text{pen}\\}
@@ -388,7 +388,8 @@ class Prediction:
                 if self._budget
                 else r"A = \textstyle\bigcup \{B \in \mathcal C : B \subseteq A\}"
             )
-            lines.append(rf"\text{{under {assumed}: }} \hat z_{{\hat A}} = h_A(z_A) \iff {closed}")
+            needed = ", ".join(COUNTED if self._budget else PURE)
+            lines.append(rf"\text{{under {needed}: }} \hat z_{{\hat A}} = h_A(z_A) \iff {closed}")
         closures = list(family.ring.closures.items())
         for concept, closure in closures[:limit]:
             members = ", ".join(map(name, family.space.ordered(closure)))

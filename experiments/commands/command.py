@@ -2,11 +2,13 @@
 
 import os
 import re
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from experiments.run_folder import json_text, write_json
 from theory.errors import InputError
 
 
@@ -21,12 +23,31 @@ class Command(ABC):
     joins: ClassVar[bool] = False
     """Whether several processes of torchrun do it together."""
 
+    resumes: ClassVar[bool] = False
+    """Whether the same command goes on where it was stopped."""
+
     json: Path | None = None
-    """Write the machine-readable result to this file; "-" is the standard output."""
+    """Write the machine-readable result to this file; - is standard output."""
 
     @abstractmethod
     def run(self) -> dict[str, Any]:
         """Do the work, print for people, return what `--json` writes (plain JSON types)."""
+
+    @property
+    def pipes(self) -> bool:
+        """Whether the machine-readable result goes to standard output."""
+        return self.json == Path("-")
+
+    def answer(self, result: dict[str, Any]) -> None:
+        """Write the machine-readable result where it was asked for."""
+        if self.pipes:
+            sys.stdout.write(json_text(result))
+        elif self.json is not None:
+            write_json(self.json, result)
+
+    def code(self, result: dict[str, Any]) -> int:
+        """What the process exits with."""
+        return 0
 
     @classmethod
     def words(cls) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 from rich.console import Console
@@ -127,15 +127,12 @@ class DataAudit(Reading, Command):
         for line in found.reasons():
             console.print(Text(line), soft_wrap=True)
         console.print(f"{found.captions:,} captions, {found.image_bytes / 1e6:,.1f} MB of pictures")
-        result = found.to_dict()
         if not len(found.data):
-            if self.json is not None:
-                from experiments.run_folder import write_json
-
-                write_json(self.json, result)
             print(f"smartclip: {shown(data.source)} holds nothing usable", file=sys.stderr)
-            raise SystemExit(1)
-        return result
+        return found.to_dict()
+
+    def code(self, result: dict[str, Any]) -> int:
+        return int(not result["usable"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +141,8 @@ class DataPrepare(Reading, Command):
 
     The format "hub" streams a data set by its name through Hugging Face `datasets`.
     """
+
+    resumes: ClassVar[bool] = True
 
     out: Path
     """Folder for the shards; made if it does not exist."""

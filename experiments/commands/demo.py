@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.commands.command import Command
 from experiments.datasets.digits import Digits
@@ -15,6 +15,8 @@ class Demo(Command):
 
     Under ten minutes on two cores.
     """
+
+    resumes: ClassVar[bool] = True
 
     seed: int = 0
     """Of all runs."""

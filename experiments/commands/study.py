@@ -3,7 +3,7 @@
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -19,6 +19,8 @@ class Study(Command):
     It can be stopped, and goes on where it was: runs whose rows are in the table beside the page
     are not run again. Without a name it lists the studies.
     """
+
+    resumes: ClassVar[bool] = True
 
     name: Annotated[str | None, tyro.conf.Positional] = None
     """Which study."""

@@ -29,6 +29,7 @@ class Train(Command):
     """
 
     joins: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
     data: Annotated[Dataset, tyro.conf.arg(constructor_factory=any_dataset)]
     """Which data set."""

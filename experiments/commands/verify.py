@@ -19,6 +19,7 @@ class Verify(Command):
     """
 
     joins: ClassVar[bool] = True
+    resumes: ClassVar[bool] = True
 
     data: Vectors = field(default_factory=Vectors)
     """The captions and the latents."""

@@ -3,10 +3,13 @@
 Python's tarfile takes a header that does not add up for the end of the archive, and what lies
 behind it is lost without a word. Here the archive ends where its bytes do: blocks that are no
 header are told, and reading goes on at the next block whose checksum is right. Zero blocks between
-members, as `cat a.tar b.tar` leaves them, are no damage.
+members, as `cat a.tar b.tar` leaves them, are no damage. A name that is long or has accents stands
+in a header of its own before that of its member (pax). Where only that one is damaged the name is
+read from what it announced; or else the member would come under another name, beside its own parts.
 Format: POSIX.1-1988 ustar, with blocks of 512 bytes and a checksum in each header.
 """
 
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,8 @@ from smartclip.data.printed import shown
 _BLOCK = tarfile.BLOCKSIZE
 _ZERO = bytes(_BLOCK)
 _AT_ONCE = 1 << 20
+_RECORD = re.compile(rb"(\d{1,7}) ([^=\n]+)=")
+_LONGEST_RECORDS = 1 << 16
 
 
 def members(shard: Path, file: BinaryIO) -> Iterator[tarfile.TarInfo | Problem]:
@@ -33,6 +38,7 @@ def members(shard: Path, file: BinaryIO) -> Iterator[tarfile.TarInfo | Problem]:
     """
     length = shard.stat().st_size
     start, ended = 0, False
+    name: str | None = None
     while start < length:
         file.seek(start)
         end, ended, error = start, False, None
@@ -41,6 +47,8 @@ def members(shard: Path, file: BinaryIO) -> Iterator[tarfile.TarInfo | Problem]:
                 for member in tar:
                     tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # kept, all of them
                     end = tar.offset
+                    if name is not None:
+                        member.name, name = name, None
                     yield member
         except tarfile.TarError as caught:
             error = caught
@@ -62,6 +70,7 @@ def members(shard: Path, file: BinaryIO) -> Iterator[tarfile.TarInfo | Problem]:
             return
         if not ended:
             yield _damaged(shard, end, following)
+            name = _announced(file, end, following)
         start = following
     if not ended and length:
         yield _cut(shard, "the end of the archive is missing")
@@ -84,6 +93,30 @@ def _next(file: BinaryIO, at: int, length: int) -> tuple[bool, int | None]:
             zeros = False
         at += len(content)
     return zeros, None
+
+
+def _announced(file: BinaryIO, start: int, end: int) -> str | None:
+    """The name that records between two places gave to the member behind them, if they are whole.
+
+    A record is its length, a key, "=", a value and a line end; zeros fill the last block.
+    """
+    file.seek(end)
+    if file.read(_BLOCK)[156:157] not in (b"0", b"\0"):
+        return None  # it has such records of its own, or is no plain file
+    first = max(start, end - _LONGEST_RECORDS)
+    file.seek(first)
+    content = file.read(end - first)
+    for at in range(0, len(content), _BLOCK):
+        found: dict[bytes, bytes] = {}
+        while record := _RECORD.match(content, at):
+            last = at + int(record[1])
+            if not record.end() < last <= len(content) or content[last - 1 : last] != b"\n":
+                break
+            found[record[2]] = content[record.end() : last - 1]
+            at = last
+        if b"path" in found and not content[at:].strip(b"\0"):
+            return found[b"path"].decode("utf-8", "surrogateescape")
+    return None
 
 
 def _is_header(block: bytes) -> bool:

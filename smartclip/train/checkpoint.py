@@ -46,7 +46,7 @@ from smartclip.model import SmartCLIP
 from smartclip.train.optimiser import WeightAverage
 from smartclip.train.ranks import rank, wait_for_all
 from theory.errors import InputError
-from theory.storage import write_atomically
+from theory.storage import not_written, write_atomically, writing
 
 CHECKPOINT = "checkpoint.safetensors"
 SHARDED = "checkpoint-*.sharded"
@@ -112,7 +112,11 @@ class Checkpoints:
         self.keep_last = keep_last
 
     def save(self, state: TrainState) -> None:
-        """Write the state after `state.step` steps; of the best, a copy that is not replaced."""
+        """Write the state after `state.step` steps; of the best, a copy that is not replaced.
+
+        Raises:
+            InputError: the disk is full. What was there is as it was.
+        """
         tensors = _named_tensors(state)
         header = {
             "step": str(state.step),
@@ -120,11 +124,12 @@ class Checkpoints:
             "config": json.dumps(self.settings, sort_keys=True),
         }
         sharded = any(isinstance(tensor, DTensor) for tensor in tensors.values())
-        if sharded:
-            _save_sharded(self.folder / f"checkpoint-{state.step:08d}.sharded", tensors, header)
-        elif rank() == 0:
-            _save_whole(self.folder / CHECKPOINT, tensors, header)
-        self._tidy(state.step, best=state.is_best, sharded=sharded)
+        with writing(self.folder):
+            if sharded:
+                _save_sharded(self.folder / f"checkpoint-{state.step:08d}.sharded", tensors, header)
+            elif rank() == 0:
+                _save_whole(self.folder / CHECKPOINT, tensors, header)
+            self._tidy(state.step, best=state.is_best, sharded=sharded)
         wait_for_all()
 
     def step(self) -> int:
@@ -600,7 +605,10 @@ def _save_whole(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) 
         digests = dict(zip(tensors, pool.map(_digest, tensors.values()), strict=True))
     header = header | {"digests": json.dumps(digests)}
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata=header | {"seal": _seal(header)})
+        try:
+            save_file(tensors, temporary, metadata=header | {"seal": _seal(header)})
+        except SafetensorError as error:  # its only way to tell of a full disk
+            raise not_written(path, error) from error
 
 
 def _save_sharded(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
@@ -611,7 +619,10 @@ def _save_sharded(path: Path, tensors: dict[str, Tensor], header: dict[str, str]
         temporary.mkdir(parents=True)
     wait_for_all()
     writer = HuggingFaceStorageWriter(str(temporary), save_distributed=True)
-    save({name: tensor.detach() for name, tensor in tensors.items()}, storage_writer=writer)
+    try:
+        save({name: tensor.detach() for name, tensor in tensors.items()}, storage_writer=writer)
+    except CheckpointException as error:  # its text is a traceback of each rank
+        raise not_written(path, next(iter(error.failures.values()))[0]) from error
     wait_for_all()
     if rank() == 0:
         files = sorted(temporary.glob("*.safetensors"))

@@ -3,8 +3,10 @@
 The views are a progress bar and, where TensorBoard is installed, its event files.
 """
 
+import errno
 import importlib.util
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from theory.storage import write_atomically
+from theory.storage import write_atomically, writing
 
 
 class MetricsLog:
@@ -41,13 +43,17 @@ class MetricsLog:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, line: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        if self._writer is not None:
-            for name, value in line.items():
-                if name != "step":
-                    self._writer.add_scalar(name, value, line["step"])
-            self._writer.flush()
+        """Add a line; a part of one, left by a full disk, is dropped when the run resumes."""
+        with writing(self.path):
+            content = (json.dumps(line) + "\n").encode()
+            with self.path.open("ab", buffering=0) as file:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._writer is not None:
+                for name, value in line.items():
+                    if name != "step":
+                        self._writer.add_scalar(name, value, line["step"])
+                self._writer.flush()
 
 
 def _tensorboard(folder: Path, resume_step: int) -> Any:
@@ -56,7 +62,8 @@ def _tensorboard(folder: Path, resume_step: int) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=resume_step + 1)
+    with writing(folder):
+        return SummaryWriter(str(folder), purge_step=resume_step + 1)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from smartclip.train.cost import Cost, peak_memory
 from smartclip.train.estimate import estimate
 from smartclip.train.execution import ExecutionConfig
 from smartclip.train.gradients import accumulate_gradients
+from smartclip.train.lock import one_writer
 from smartclip.train.log import MetricsLog, training_progress
 from smartclip.train.loss_state import ascend, attach_loss_state, scale_as_number
 from smartclip.train.losses import report, step_loss
@@ -77,8 +78,8 @@ def train(
         checkpoint into a whole one.
 
     Raises:
-        InputError: the loss is not finite, the batch cannot be shared out, or the checkpoint is
-            unreadable or of another run.
+        InputError: the loss is not finite, the batch cannot be shared out, the checkpoint is
+            unreadable or of another run, the disk is full, or another process writes the folder.
         Preempted: SIGTERM came, and the state is saved. It is a `SystemExit`.
     """
     execution, optimiser = execution or ExecutionConfig(), optimiser or OptimiserConfig()
@@ -109,49 +110,50 @@ def train(
         generator=torch.Generator(device).manual_seed(config.seed),
         average=WeightAverage(model, optimiser.ema_decay) if optimiser.ema_decay else None,
     )
-    checkpoints.resume(state)
-    if expected is not None:
-        model.train()
-        cost = Cost(
-            expected,
-            execution,
-            device,
-            steps=method.steps,
-            batch_size=config.batch_size,
-            held_before=held_before,
-            first_step=state.step,
-        )
-        log = _open_log(folder / METRICS, state.step)
-        held_out = _open_log(folder / VALIDATION, state.step) if validation else None
-        with (
-            listening() as notice,
-            training_progress(label, method.steps, quiet=quiet or rank() > 0) as progress,
-        ):
-            progress.say(cost.before())
-            while state.step < method.steps:
-                line = _step(towers, state, source, method, config, optimiser)
-                state.step += 1
-                last = state.step == method.steps
-                if said := cost.tick(state.step):
-                    progress.say(said)
-                if line:
-                    _refuse_divergence(line, state.step)
-                    if log:
-                        speed, told = cost.speed(state.step), reported(source)
-                        log.append({"step": state.step, **line, **speed, **told})
-                    progress.update(state.step, _status(line))
-                stop = notice.due(state.step, device)
-                due = state.step % config.checkpoint_every == 0 or last
-                if due or stop:
-                    if due and validation:
-                        scores = _validate(towers, validation, method, state.step)
-                        state.improves(scores["image_to_caption"] + scores["caption_to_image"])
-                        if held_out:
-                            held_out.append({"step": state.step, **scores})
-                    checkpoints.save(state)
-                if stop and not last:
-                    raise Preempted(state.step, folder)
-            progress.say(cost.write(folder / COST))
+    with one_writer(folder, device):
+        checkpoints.resume(state)
+        if expected is not None:
+            model.train()
+            cost = Cost(
+                expected,
+                execution,
+                device,
+                steps=method.steps,
+                batch_size=config.batch_size,
+                held_before=held_before,
+                first_step=state.step,
+            )
+            log = _open_log(folder / METRICS, state.step)
+            held_out = _open_log(folder / VALIDATION, state.step) if validation else None
+            with (
+                listening() as notice,
+                training_progress(label, method.steps, quiet=quiet or rank() > 0) as progress,
+            ):
+                progress.say(cost.before())
+                while state.step < method.steps:
+                    line = _step(towers, state, source, method, config, optimiser)
+                    state.step += 1
+                    last = state.step == method.steps
+                    if said := cost.tick(state.step):
+                        progress.say(said)
+                    if line:
+                        _refuse_divergence(line, state.step)
+                        if log:
+                            speed, told = cost.speed(state.step), reported(source)
+                            log.append({"step": state.step, **line, **speed, **told})
+                        progress.update(state.step, _status(line))
+                    stop = notice.due(state.step, device)
+                    due = state.step % config.checkpoint_every == 0 or last
+                    if due or stop:
+                        if due and validation:
+                            scores = _validate(towers, validation, method, state.step)
+                            state.improves(scores["image_to_caption"] + scores["caption_to_image"])
+                            if held_out:
+                                held_out.append({"step": state.step, **scores})
+                        checkpoints.save(state)
+                    if stop and not last:
+                        raise Preempted(state.step, folder)
+                progress.say(cost.write(folder / COST))
     if state.average is not None:
         state.average.copy_to(model)
     return model.eval()

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 
 from smartclip.train.ranks import any_rank, rank, ranks
+from theory.errors import as_sent
 
 # Several ranks agree on a notice this often, in steps: asking costs them an exchange.
 STEPS_BETWEEN_AGREEMENTS = 10
@@ -29,6 +31,9 @@ class Preempted(SystemExit):
                 file=sys.stderr,
                 flush=True,
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_sent(self)
 
 
 class Notice:

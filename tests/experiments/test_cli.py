@@ -357,3 +357,32 @@ def test_what_trains_nothing_answers_without_torch(arguments: tuple[str, ...]):
         [sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1].strip() == "heavy:", done.stdout + done.stderr
+
+
+def test_json_goes_to_standard_output(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    main(["predict", "--captions", CAPTIONS, "--json", str(tmp_path / "out.json")])
+    people = capsys.readouterr().out
+    main(["predict", "--captions", CAPTIONS, "--json", "-"])
+    told = capsys.readouterr()
+    assert told.out == (tmp_path / "out.json").read_text()
+    assert told.err == people
+
+
+def test_what_is_not_usable_is_told_to_programs_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    (tmp_path / "t.csv").write_text("image,caption\nnone.png,A bear.\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "audit", str(tmp_path / "t.csv"), "--json", "-"])
+    told = capsys.readouterr()
+    assert stopped.value.code == 1
+    assert json.loads(told.out)["usable"] == 0
+    assert "holds nothing usable" in told.err
+
+
+def test_what_the_system_refuses_is_one_line(refused, monkeypatch: pytest.MonkeyPatch):
+    def run(self: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "some/file")
+
+    monkeypatch.setattr("experiments.commands.predict.Predict.run", run)
+    assert "some/file: Permission denied" in refused("predict")

@@ -15,6 +15,7 @@ LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
 # What the cell tagged "parameters" says in a test.
 SMALL = {
     "01_captions_to_verdict": "STEPS = 75\nSAMPLES = 512",
+    "02_typing_families": "K = 3",
 }
 LARGEST = 1_000_000
 

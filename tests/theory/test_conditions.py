@@ -333,3 +333,36 @@ def test_any_world_can_be_checked_and_folds_outside_its_support_do_not_count():
     everywhere.supported = lambda z: np.ones(len(z), dtype=bool)  # type: ignore[method-assign]
     assert check_invertible(everywhere).answer == "fails"
     assert check_support(OneSign()).answer == "fails"
+
+
+def two_modes(rng: np.random.Generator) -> np.ndarray:
+    sign = rng.choice([-6.0, 6.0], size=(20_000, 1))
+    return sign + rng.normal(size=(20_000, 2))
+
+
+def along_a_parabola(rng: np.random.Generator) -> np.ndarray:
+    a = rng.normal(size=20_000)
+    return np.stack([a, a**2 + 0.05 * rng.normal(size=20_000)], axis=1)
+
+
+@pytest.mark.parametrize("law", [two_modes, along_a_parabola])
+def test_a_full_support_with_steep_densities_is_refuted_on_an_assumption_only(law) -> None:
+    """Both laws have a positive density everywhere: C2 holds, and no samples can tell."""
+    rng = np.random.default_rng(0)
+    family = CaptionFamily.from_captions([["a"], ["b"]])
+    seen = Observations.of(family, z=law(rng), caption=rng.integers(0, 2, 20_000))
+    verdict = check_support(seen)
+    assert verdict.answer == "fails"
+    assert "20-fold" in verdict.assumption
+    assert verdict.assumption in verdict.reason
+    known = check_support(seen, supported=lambda points: np.ones(len(points), bool))
+    assert (known.answer, known.assumption) == ("cannot tell", "")
+
+
+def test_what_cannot_occur_is_refuted_without_an_assumption() -> None:
+    rng = np.random.default_rng(0)
+    family = CaptionFamily.from_captions([["a"], ["b"]])
+    z = np.abs(rng.normal(size=(5000, 2))) * rng.choice([-1, 1], size=(5000, 1))
+    seen = Observations.of(family, z=z, caption=rng.integers(0, 2, 5000))
+    verdict = check_support(seen, supported=lambda points: points.prod(axis=1) >= 0)
+    assert (verdict.answer, verdict.assumption) == ("fails", "")

@@ -210,3 +210,11 @@ def test_sixty_four_concepts_and_a_thousand_captions_are_quick():
     started = time.perf_counter()
     ask()
     assert time.perf_counter() - started < 0.5  # the benchmark holds it to 50 ms
+
+
+def test_names_that_read_alike_stay_apart_in_json() -> None:
+    told = predict([[1, "1"], ["1"], [1, "pen"]]).to_dict()
+    assert told["concepts"] == ["1", "'1'", "pen"]
+    for key in ("entangled", "closures"):
+        assert set(told[key]) <= {*told["concepts"]}
+    assert len(told["closures"]) == len(told["concepts"])

@@ -146,7 +146,7 @@ def _world_invertible(world: CheckableWorld, tolerance: float, seed: int) -> Con
             elif isinstance(witness, Flat):
                 pair = _spread(np.stack([witness.point, witness.direction]), open_)
                 witness = replace(witness, point=pair[0], direction=pair[1])
-            reason = f"caption {index} ({block_words(seen.family, block)}): {found.reason}"
+            reason = f"caption {index + 1} ({block_words(seen.family, block)}): {found.reason}"
             return replace(found, reason=reason, witness=witness)
     return ConditionVerdict(
         condition="C1",

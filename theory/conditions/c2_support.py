@@ -78,8 +78,9 @@ def check_support(
 
     Returns:
         "fails" with what is never seen, else "cannot tell". Gaps and holes refute on the assumption
-        that no density rises more than `steepest`-fold; a world that knows its support is asked
-        first, and a gap that it fills is none.
+        that no density rises more than `steepest`-fold, which stands in the reason and in
+        `assumption`: two distant modes have full support, and look like two pieces. Where the
+        support is known it is asked instead: a gap that it fills is none.
 
     Raises:
         InputError: a `steepest` or `level` out of range.
@@ -139,8 +140,9 @@ def check_support(
             condition="C2",
             answer="fails",
             reason=f"{gap.what} never occurs, between values that do: the concept is in two "
-            f"pieces, or a density rises more than {steepest:g}-fold",
+            f"pieces, assuming that {_assumed(steepest)}",
             witness=gap,
+            assumption=_assumed(steepest),
         )
     return _without_holes(seen, apart=supported is None, steepest=steepest, level=level)
 
@@ -210,7 +212,7 @@ class _Hole:
                 nearest = np.abs(np.where(within, self.variable.values, np.inf) - middle).argmin()
                 point = seen.z[nearest]
             block = seen.family.captions[self.row]
-            what = f"caption {self.row} ({block_words(seen.family, block)}) with {words}"
+            what = f"caption {self.row + 1} ({block_words(seen.family, block)}) with {words}"
             return NeverSeen(what=what, expected=expected, point=point, caption=self.row)
         row = self.other.cut(self.rows) == self.row
         if self.variable.column is not None and self.other.column is not None:
@@ -327,9 +329,15 @@ def _without_holes(
         condition="C2",
         answer="fails",
         reason=f"{witness.what} never occurs; if it were as frequent as what lies beside it, it "
-        f"would have occurred {witness.expected:,.0f} times",
+        f"would have occurred {witness.expected:,.0f} times; assuming that {_assumed(steepest)}",
         witness=witness,
+        assumption=_assumed(steepest),
     )
+
+
+def _assumed(steepest: float) -> str:
+    """A full support can be thinner than any samples show, as between two distant modes."""
+    return f"no density rises more than {steepest:g}-fold within a strip"
 
 
 def _beside(table: Int[np.ndarray, "r q"]) -> Int[np.ndarray, "r q"]:

@@ -113,7 +113,7 @@ def check_lossless(
             return ConditionVerdict(
                 condition="C3",
                 answer="fails",
-                reason=f"samples {first} and {second} have one code under caption {index} "
+                reason=f"samples {first} and {second} have one code under caption {index + 1} "
                 f"({block_words(family, block)}) and differ in what it mentions",
                 witness=Collision(
                     first=z[first], second=z[second], distance=float(distance[at, 1]), caption=index

@@ -57,7 +57,7 @@ def check_sparsest(family: CaptionFamily, masks: Bool[np.ndarray, "m D"]) -> Con
     return ConditionVerdict(
         condition="C4",
         answer="fails",
-        reason=f"caption {worst} ({block_words(family, block)}) opens {opened[worst]} "
+        reason=f"caption {worst + 1} ({block_words(family, block)}) opens {opened[worst]} "
         f"coordinates for {needed[worst]} dimensions",
         witness=Miscounted(
             captions=(worst,), block=block, opened=int(opened[worst]), needed=int(needed[worst])

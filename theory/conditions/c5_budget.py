@@ -74,8 +74,8 @@ def check_budget(family: CaptionFamily, masks: Bool[np.ndarray, "m D"]) -> Condi
                 needed=family.space.size(shared),
             )
             reason += (
-                f"; captions {first} and {second} share {block_words(family, shared)} and open "
-                f"{opened} coordinates in common, not {witness.needed}"
+                f"; captions {first + 1} and {second + 1} share {block_words(family, shared)} and "
+                f"open {opened} coordinates in common, not {witness.needed}"
             )
             break
     return ConditionVerdict(condition="C5", answer="fails", reason=reason, witness=witness)

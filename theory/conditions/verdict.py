@@ -158,6 +158,8 @@ class ConditionVerdict:
         answer: holds, fails or cannot tell.
         reason: one sentence.
         witness: what refutes the condition.
+        assumption: what a refutation rests on beside the samples, in words; empty if nothing. A
+            witness of samples alone refutes only under it.
 
     >>> from theory.conditions import check_budget
     >>> family = CaptionFamily.from_captions([["a"]])
@@ -170,6 +172,7 @@ class ConditionVerdict:
     answer: Answer
     reason: str
     witness: Refutation | None = None
+    assumption: str = ""
 
 
 def refuse_infinite(values: Num[np.ndarray, "..."], name: str) -> None:
@@ -189,4 +192,4 @@ def point_words(values: Num[np.ndarray, " d"]) -> str:
 
 def block_words(family: CaptionFamily, block: Block) -> str:
     """The names of a block in the order of the concepts."""
-    return ", ".join(str(name) for name in family.space.ordered(block))
+    return ", ".join(map(family.space.label, family.space.ordered(block)))

@@ -11,6 +11,7 @@ from typing import Literal
 
 from theory.concepts import Block, Concept, as_block
 from theory.errors import InputError
+from theory.prediction import Complete, predict
 from theory.recovery.coordinates import Coordinates
 
 Kind = Literal["caption", "union", "intersection", "closure", "atom", "concept", "named"]
@@ -26,14 +27,20 @@ class LatticeBlock:
         kind: caption, union, intersection and closure are promised; a concept entangled with
             others and an atom inside a larger closure are not; named blocks may be either.
         block: B.
-        promised: the family identifies B.
+        complete: how far the family promises an inverse on B: "globally", "locally", or "no", which
+            means that it does not identify B.
         coordinates: B^, columns of zhat.
     """
 
     kind: Kind
     block: Block
-    promised: bool
+    complete: Complete
     coordinates: tuple[int, ...]
+
+    @property
+    def promised(self) -> bool:
+        """The family identifies B."""
+        return self.complete != "no"
 
 
 def lattice_blocks(
@@ -55,11 +62,12 @@ def lattice_blocks(
 def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterator[LatticeBlock]:
     family = coordinates.family
     captions = family.captions
+    prediction = predict(family)
     for index, caption in enumerate(captions):
         yield LatticeBlock(
             kind="caption",
             block=caption,
-            promised=True,
+            complete="globally",
             coordinates=coordinates.intersection([index]),
         )
     pairs = list(combinations(range(len(captions)), 2))
@@ -71,7 +79,7 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
             yield LatticeBlock(
                 kind="union",
                 block=frozenset(name for index in subset for name in captions[index]),
-                promised=True,
+                complete="globally",
                 coordinates=coordinates.union(subset),
             )
     for pair in pairs:
@@ -80,7 +88,7 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
             yield LatticeBlock(
                 kind="intersection",
                 block=common,
-                promised=True,
+                complete=prediction.promise(common).complete,
                 coordinates=coordinates.intersection(pair),
             )
     closures = family.ring.closures
@@ -89,7 +97,7 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
         yield LatticeBlock(
             kind="closure",
             block=closure,
-            promised=True,
+            complete=prediction.promise(closure).complete,
             coordinates=coordinates.intersection(holders),
         )
     for atom in family.atoms():
@@ -97,7 +105,7 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
             yield LatticeBlock(
                 kind="atom",
                 block=atom,
-                promised=False,
+                complete="no",
                 coordinates=coordinates.of_block(atom),
             )
     for concept, closure in closures.items():
@@ -105,7 +113,7 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
             yield LatticeBlock(
                 kind="concept",
                 block=frozenset({concept}),
-                promised=False,
+                complete="no",
                 coordinates=coordinates.of(concept),
             )
     for index, names in enumerate(named):
@@ -119,6 +127,6 @@ def _all(coordinates: Coordinates, named: Iterable[Iterable[Concept]]) -> Iterat
         yield LatticeBlock(
             kind="named",
             block=block,
-            promised=block in family.ring,
+            complete=prediction.promise(block).complete if block in family.ring else "no",
             coordinates=coordinates.of_block(family.space.ordered(block)),
         )

@@ -178,12 +178,12 @@ class Recovery:
             "certainty": self.bar.certainty,
             "unused_coordinates": list(self.unused),
             "verdicts": dict(Counter(str(row.verdict) for row in self.blocks)),
-            "concepts": [str(concept) for concept in self.family.concepts],
+            "concepts": list(self.family.space.labels),
             "dependency": [[_number(value) for value in row] for row in self.dependency.tolist()],
             "blocks": [
                 {
                     "kind": row.kind,
-                    "block": [str(name) for name in self.family.space.ordered(row.block)],
+                    "block": [*map(self.family.space.label, self.family.space.ordered(row.block))],
                     "promised": row.promised,
                     "dimension": row.dimension,
                     "coordinates": list(row.coordinates),
@@ -323,7 +323,7 @@ def _measured(
         ceiling=regressions.from_latents(range(family.dimension)).of(code),
     )
     verdict, reason = judge(
-        promised=block.promised,
+        promised=block.complete,
         dimension=len(inside),
         coordinates=int(alive[list(block.coordinates)].sum()),
         completeness=completeness,

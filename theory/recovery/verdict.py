@@ -2,11 +2,15 @@
 
 A block is recovered when every coordinate of its completeness and purity reaches the threshold.
 With dependent latents a wrong code reaches it too: for z_j ~ N(0, 1), z_k = z_j + 0.1 e and
-zhat = z_j both scores of block {k} are 0.99. So each R2 stands beside its floor, the R2 of the same
-target from the latents outside the block, and certifies only if it leaves little of what the floor
-leaves (derived here):
+zhat = z_j both scores of block {k} are 0.99. So each R2 is compared with its floor, the R2 of the
+same target from the latents outside the block: what the floor leaves unexplained is all that the
+block alone can tell, and a score certifies recovery only if it explains most of that rest (derived
+here):
 
     certainty = 1 - (1 - R2) / (1 - hurdle).
+
+With a floor of 0.99 a score of 0.99 explains nothing of the rest, certainty 0; one of 0.999
+explains nine tenths of it.
 
 The hurdle is the floor; for completeness it is the R2 of z_i from all other latents where that is
 higher, or else a code of one direction would hold a whole block of nearly equal latents.
@@ -14,11 +18,17 @@ higher, or else a code of one direction would hold a whole block of nearly equal
 For zhat = z_k + b z_j the share of purity that is missing is b^2 of what the floor leaves, however
 strongly z_k and z_j depend on each other. A score that lacks certainty refutes recovery if other
 inputs do better (its ceiling is higher); if nothing does better it leaves the question open.
+
+What is promised has three values, those of `theory.prediction.Promise.complete`. Where the inverse
+is promised "locally" only, distant values of z_B may share a code, so that no low completeness
+refutes the promise: it is undecided. A leak, or too few coordinates, still does.
 """
 
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+from theory.prediction import Complete
 
 
 class Verdict(StrEnum):
@@ -139,7 +149,7 @@ def _mean(values: tuple[float, ...], *, empty: float) -> float:
 
 def judge(
     *,
-    promised: bool,
+    promised: Complete,
     dimension: int,
     coordinates: int,
     completeness: Score,
@@ -149,7 +159,8 @@ def judge(
     """The verdict on a block and the reason for it in plain words.
 
     Args:
-        promised: the family identifies the block.
+        promised: whether the family identifies the block ("no"), and how far it promises an inverse
+            ("locally" or "globally").
         dimension: d(B).
         coordinates: columns of zhat on the block that are not constant.
         completeness: of the block.
@@ -160,7 +171,7 @@ def judge(
     ...     known = {"coordinates": (0.99,), "lines": (0.9,), "interval": (0.98, 1.0)}
     ...     return Score(floors=(floor,), hurdles=(floor,), ceilings=(ceiling,), **known)
     >>> def verdict(score):
-    ...     one = {"promised": True, "dimension": 1, "coordinates": 1, "bar": Bar()}
+    ...     one = {"promised": "globally", "dimension": 1, "coordinates": 1, "bar": Bar()}
     ...     return str(judge(completeness=score, purity=score, **one)[0])
     >>> verdict(score(0.0, 0.99)), verdict(score(0.99, 0.99)), verdict(score(0.99, 1.0))
     ('identified as predicted', 'undecided', 'missed')
@@ -168,13 +179,19 @@ def judge(
     failures: list[str] = []
     if coordinates < dimension:
         failures.append(f"{coordinates} coordinates cannot hold {dimension} dimensions")
-    failures += [
-        f"{name} {words}"
-        for name, score in (("completeness", completeness), ("purity", purity))
-        if (words := score.failure(bar))
-    ]
+    if words := purity.failure(bar):
+        failures.append(f"purity {words}")
+    lacking = completeness.failure(bar)
+    if lacking and not failures and promised == "locally":
+        return Verdict.UNDECIDED, (
+            f"pure, but completeness {lacking}: the promise is local, and distant values of the "
+            "block may share a code"
+        )
+    if lacking:
+        failures.append(f"completeness {lacking}")
     if failures:
-        return (Verdict.MISSED if promised else Verdict.NOT_IDENTIFIED), "; ".join(failures)
+        missed = Verdict.NOT_IDENTIFIED if promised == "no" else Verdict.MISSED
+        return missed, "; ".join(failures)
     doubts = [
         f"{name} {words}"
         for name, score in (("completeness", completeness), ("purity", purity))
@@ -182,4 +199,5 @@ def judge(
     ]
     if doubts:
         return Verdict.UNDECIDED, "; ".join(doubts)
-    return (Verdict.IDENTIFIED if promised else Verdict.SURPRISE), "complete and pure"
+    found = Verdict.SURPRISE if promised == "no" else Verdict.IDENTIFIED
+    return found, "complete and pure"

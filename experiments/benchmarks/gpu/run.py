@@ -19,9 +19,10 @@ import experiments.benchmarks.gpu.parts as package
 from experiments.benchmarks.gpu import process
 from experiments.benchmarks.gpu.page import page
 from experiments.benchmarks.gpu.part import Part, Row
-from experiments.benchmarks.gpu.parts.machine import commit, described
+from experiments.benchmarks.gpu.parts.machine import described
 from experiments.benchmarks.gpu.process import PREFIX
 from experiments.registry import kinds
+from experiments.run_folder import provenance
 from theory.errors import InputError
 from theory.storage import write_atomically
 
@@ -58,10 +59,11 @@ def run_parts(out: Path, *, pretend: bool, only: Sequence[str] = ()) -> dict[str
         )
     console = Console(highlight=False, stderr=True)
     machine = described(torch.device("cpu" if pretend else "cuda"))
+    commit = str(provenance()["commit"] or "")[:7]
     wanted = [kind for kind in parts() if not only or kind.name in only]
     found: dict[str, Any] = {"machine": machine, "pretend": pretend, "parts": {}}
     for kind in wanted:
-        part: dict[str, Any] = {"title": kind.title, "commit": commit()}
+        part: dict[str, Any] = {"title": kind.title, "commit": commit}
         part |= {"rows": [], "failed": "", "seconds": 0}
         found["parts"][kind.name] = part
         started = time.perf_counter()

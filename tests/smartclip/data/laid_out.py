@@ -439,6 +439,8 @@ def shards(root: Path, rng: random.Random) -> Truth:
         raw = bytearray(path.read_bytes())
         raw[places[gone] + rng.randrange(100)] ^= 0x55
         path.write_bytes(raw)
+        if not members[gone][0].isascii():
+            gone = None  # that was the header of its name, and the name is known from what it said
     left = [member for at, member in enumerate(members[:-4]) if at != gone]
     pictures_left = captions_left = usable = 0
     for item in found:

@@ -75,3 +75,29 @@ def test_a_name_of_megabytes_is_told_in_a_line(tmp_path: Path) -> None:
     data = read_shards(path)
     assert len(data) == 5
     assert [len(problem.name) < 200 for problem in data.problems] == [True]
+
+
+@pytest.mark.parametrize("name", ["1ü", "q" * 150])
+@pytest.mark.parametrize("kind", ["png", "txt"])
+def test_a_name_is_read_from_what_a_damaged_header_announced(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    """Under the name that is left in its own header, `1?`, it would be one picture more."""
+    path = tmp_path / "a.tar"
+    written(path, 1)
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "PNG")
+    places = {}
+    with tarfile.open(path, "a", format=tarfile.PAX_FORMAT) as tar:
+        for ending, content in (("png", stream.getvalue()), ("txt", b"With an accent.")):
+            member = tarfile.TarInfo(f"{name}.{ending}")
+            member.size = len(content)
+            places[ending] = tar.offset
+            tar.addfile(member, io.BytesIO(content))
+    content = bytearray(path.read_bytes())
+    content[places[kind] + 30] ^= 0x55
+    path.write_bytes(content)
+    data = read_shards(path)
+    assert [example.captions for example in data] == [("Number 0.",), ("With an accent.",)]
+    assert data.pictures_found == 2
+    assert data.faults() == {"corrupt": 1}

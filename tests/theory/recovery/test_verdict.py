@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from theory.prediction import Complete
 from theory.recovery.verdict import Bar, Score, Verdict, judge
 
 
@@ -24,23 +25,27 @@ GOOD, POOR, EMPTY = score(0.99), score(0.6), score()
 @pytest.mark.parametrize(
     ("promised", "completeness", "purity", "expected"),
     [
-        (True, GOOD, GOOD, Verdict.IDENTIFIED),
-        (True, POOR, GOOD, Verdict.MISSED),
-        (True, GOOD, POOR, Verdict.MISSED),
-        (False, GOOD, GOOD, Verdict.SURPRISE),
-        (False, GOOD, POOR, Verdict.NOT_IDENTIFIED),
-        (True, score(0.99, 0.9), GOOD, Verdict.MISSED),
-        (True, score(0.99, floor=0.98), GOOD, Verdict.UNDECIDED),
-        (False, score(0.99, floor=0.98), GOOD, Verdict.UNDECIDED),
-        (True, GOOD, score(0.99, floor=0.98, ceiling=0.999), Verdict.MISSED),
-        (True, score(0.999, floor=0.98), GOOD, Verdict.IDENTIFIED),
-        (True, score(math.nan), GOOD, Verdict.UNDECIDED),
-        (True, score(math.nan), POOR, Verdict.MISSED),
-        (True, score(0.99, math.nan), GOOD, Verdict.IDENTIFIED),
-        (True, EMPTY, EMPTY, Verdict.IDENTIFIED),
+        ("globally", GOOD, GOOD, Verdict.IDENTIFIED),
+        ("globally", POOR, GOOD, Verdict.MISSED),
+        ("globally", GOOD, POOR, Verdict.MISSED),
+        ("no", GOOD, GOOD, Verdict.SURPRISE),
+        ("no", GOOD, POOR, Verdict.NOT_IDENTIFIED),
+        ("globally", score(0.99, 0.9), GOOD, Verdict.MISSED),
+        ("globally", score(0.99, floor=0.98), GOOD, Verdict.UNDECIDED),
+        ("no", score(0.99, floor=0.98), GOOD, Verdict.UNDECIDED),
+        ("globally", GOOD, score(0.99, floor=0.98, ceiling=0.999), Verdict.MISSED),
+        ("globally", score(0.999, floor=0.98), GOOD, Verdict.IDENTIFIED),
+        ("globally", score(math.nan), GOOD, Verdict.UNDECIDED),
+        ("globally", score(math.nan), POOR, Verdict.MISSED),
+        ("globally", score(0.99, math.nan), GOOD, Verdict.IDENTIFIED),
+        ("locally", GOOD, GOOD, Verdict.IDENTIFIED),
+        ("locally", POOR, GOOD, Verdict.UNDECIDED),
+        ("locally", GOOD, POOR, Verdict.MISSED),
+        ("locally", POOR, POOR, Verdict.MISSED),
+        ("globally", EMPTY, EMPTY, Verdict.IDENTIFIED),
     ],
 )
-def test_cases(promised: bool, completeness: Score, purity: Score, expected: Verdict) -> None:
+def test_cases(promised: Complete, completeness: Score, purity: Score, expected: Verdict) -> None:
     verdict, reason = judge(
         promised=promised,
         dimension=1,
@@ -55,7 +60,7 @@ def test_cases(promised: bool, completeness: Score, purity: Score, expected: Ver
 
 def test_too_few_coordinates_cannot_hold_a_block() -> None:
     verdict, reason = judge(
-        promised=True, dimension=2, coordinates=1, completeness=GOOD, purity=GOOD, bar=Bar()
+        promised="locally", dimension=2, coordinates=1, completeness=GOOD, purity=GOOD, bar=Bar()
     )
     assert verdict is Verdict.MISSED
     assert reason == "1 coordinates cannot hold 2 dimensions"

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -65,11 +64,6 @@ def described(device: torch.device) -> dict[str, str]:
         told["device"] = torch.cuda.get_device_name(device)
         told["driver"] = _output("nvidia-smi", *asked).partition("\n")[0]
     return told
-
-
-def commit() -> str:
-    """Of this checkout; empty outside one."""
-    return _output("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD")
 
 
 def _output(*command: str) -> str:
