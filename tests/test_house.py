@@ -29,6 +29,7 @@ NAMED_AFTER_SOMETHING_ELSE = {
     "tests/theory/symbolic/test_catalogue.py": "generators whose truth is known by hand",
     "tests/theory/recovery/metrics/test_two_processes.py": "metrics gathered by two processes",
     "tests/experiments/test_benchmarks_theory.py": "experiments/benchmarks/theory.py",
+    "tests/experiments/test_arguments.py": "any value of any option",
     "tests/experiments/test_full_disk.py": "a disk that fills up while training",
     "tests/experiments/test_interrupt.py": "Ctrl-C at any moment",
     "tests/experiments/test_golden.py": "the losses of a few steps of our method, written down",

@@ -349,6 +349,7 @@ print("heavy:", *sorted(heavy))
         ("bench", "nothing"),
         ("data", "audit", "--help"),
         ("predict", "--captions", CAPTIONS),
+        ("predict", "--captions", CAPTIONS, "--json", "-"),
     ],
     ids=" ".join,
 )
@@ -386,3 +387,18 @@ def test_what_the_system_refuses_is_one_line(refused, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("experiments.commands.predict.Predict.run", run)
     assert "some/file: Permission denied" in refused("predict")
+
+
+def test_a_figure_of_a_prediction_needs_no_torch(tmp_path: Path):
+    written = ["--figure", str(tmp_path / "p.png"), "--json", str(tmp_path / "p.json")]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, "predict", "--captions", CAPTIONS, *written],
+        capture_output=True,
+        text=True,
+    )
+    heavy = done.stdout.splitlines()[-1]
+    assert heavy.startswith("heavy:")
+    assert "matplotlib" in heavy
+    assert not {"torch", "open_clip"} & {*heavy.split()}
+    assert (tmp_path / "p.png").exists()
+    assert (tmp_path / "p.json").exists()
