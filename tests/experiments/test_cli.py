@@ -209,6 +209,7 @@ def test_verify_leaves_everything_in_the_run_folder(finished: Path):
     folder = run_folder(finished)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {name for name in files if not name.startswith("tensorboard/")} == {
+        ".lock",
         "config.json",
         "versions.json",
         "metrics.jsonl",

@@ -25,6 +25,7 @@ ROW = {
     "family": "a: four overlapping",
     "promised": 5,
     "reached": 5,
+    "every": 5,
     "entangled but alone": 1,
     "without twin": 0,
     "passed": True,
