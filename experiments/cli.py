@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     before, resumes = None, False
     with suppress(ValueError):  # only a main thread can listen
         before = signal.signal(signal.SIGINT, interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer signs than names have
+            stream.reconfigure(errors="backslashreplace")
     try:
         command = parse(arguments)
         resumes = command.resumes
@@ -116,7 +119,9 @@ def parse(arguments: Sequence[str] | None) -> "Command":
     except SystemExit as stopped:
         # torchrun gives all its processes the same arguments; the first alone complains.
         if stopped.code and os.environ.get("RANK", "0") == "0":
-            print(f"smartclip: {one_line(told.getvalue())}", file=sys.stderr)
+            from smartclip.data.printed import shown
+
+            print(f"smartclip: {shown(one_line(told.getvalue()), most=2000)}", file=sys.stderr)
         raise
 
 

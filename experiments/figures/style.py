@@ -48,13 +48,15 @@ def save(figure: Figure, path: Path) -> Path:
     """
     import matplotlib.pyplot as plt
 
-    if path.suffix.lower() != ".png":
-        raise InputError(
-            f"a figure named {path}",
-            rule="figures are written as PNG",
-            fix="give a name that ends in .png",
-        )
-    with style(), write_atomically(path) as temporary:
-        figure.savefig(temporary, format="png")
-    plt.close(figure)
+    try:
+        if path.suffix.lower() != ".png":
+            raise InputError(
+                f"a figure named {path}",
+                rule="figures are written as PNG",
+                fix="give a name that ends in .png",
+            )
+        with style(), write_atomically(path) as temporary:
+            figure.savefig(temporary, format="png")
+    finally:
+        plt.close(figure)
     return path

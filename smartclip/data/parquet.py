@@ -5,6 +5,7 @@ random is not: `smartclip data prepare` makes shards of it for training.
 """
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,13 +64,17 @@ class Cell:
         return content
 
 
+# A file under its name may be replaced while a process runs: path, time of change, bytes.
+_Version = tuple[Path, int, int]
+
+
 class _Groups:
     """The pictures of the last few groups of rows that were asked for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[Path, int], list[bytes | str | None]] = OrderedDict()
-        self._starts: dict[Path, list[int]] = {}
+        self._kept: OrderedDict[tuple[_Version, int], list[bytes | str | None]] = OrderedDict()
+        self._starts: dict[_Version, list[int]] = {}
 
     def cell(self, path: Path, row: int) -> bytes | str | None:
         with self._lock:
@@ -80,15 +85,19 @@ class _Groups:
                 raise PictureError(why, "corrupt") from error
 
     def _cell(self, path: Path, row: int) -> bytes | str | None:
-        starts = self._starts.get(path)
+        found = path.stat()
+        version = path, found.st_mtime_ns, found.st_size
+        starts = self._starts.get(version)
         if starts is None:
             meta = parquet.read_metadata(path)
             starts = [0]
             for group in range(meta.num_row_groups):
                 starts.append(starts[-1] + meta.row_group(group).num_rows)
-            self._starts[path] = starts
-        group = next(g for g, end in enumerate(starts[1:]) if row < end)
-        key = path, group
+            self._starts[version] = starts
+        group = bisect_right(starts, row) - 1
+        if group == len(starts) - 1:
+            raise LookupError(f"it has {starts[-1]} rows")
+        key = version, group
         if key in self._kept:
             self._kept.move_to_end(key)
         else:

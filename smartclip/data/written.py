@@ -69,9 +69,8 @@ def open_text(
     path: Path, *, errors: str = "strict", newline: str | None = None
 ) -> io.TextIOWrapper:
     """The same as text in the encoding that its first bytes tell."""
-    return io.TextIOWrapper(
-        open_bytes(path), encoding=encoding(path), errors=errors, newline=newline
-    )
+    known = encoding(path)  # it may be refused, and then nothing is open
+    return io.TextIOWrapper(open_bytes(path), encoding=known, errors=errors, newline=newline)
 
 
 def bare(name: str) -> str:

@@ -155,3 +155,11 @@ class Budget:
     steps: int
     dimension: int
     warm_up: int = 100
+
+    def __post_init__(self) -> None:
+        rules = {
+            "steps": (self.steps >= 1, "at least 1"),
+            "dimension": (self.dimension >= 1, "at least 1"),
+            "warm_up": (self.warm_up >= 0, "0 or more"),
+        }
+        refuse_broken_rules(self, rules)

@@ -101,3 +101,17 @@ def test_tables_without_pictures_or_words(columns: dict, tmp_path: Path) -> None
     parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="has the columns"):
         read_parquet(tmp_path)
+
+
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    hub_file(path, range(2))
+    gone = read_parquet(path).examples[1]
+    assert gone.picture().getpixel((0, 0)) == (1, 0, 0)
+    hub_file(path, range(5, 9))
+    levels = [one.picture().getpixel((0, 0)) for one in read_parquet(path).examples]
+    assert levels == [(colour, 0, 0) for colour in range(5, 9)]
+    hub_file(path, range(3, 4))
+    with pytest.raises(PictureError) as caught:
+        gone.picture()
+    assert caught.value.fault == "corrupt"
