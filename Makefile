@@ -16,7 +16,7 @@ demo: install    ## the main job: captions, prediction, training, measurement, v
 test: install    ## the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-gpu: install     ## everything that needs an NVIDIA GPU, in eight minutes; writes docs/gpu.md
+gpu: install     ## measure everything that needs an NVIDIA GPU; writes docs/gpu.md
 	@$(BIN)/smartclip bench gpu --out docs/gpu.md
 
 wheels:          ## fill wheels/; without a network, make WHEELS=wheels gpu installs from it

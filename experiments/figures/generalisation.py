@@ -40,6 +40,6 @@ def passed_by_correlation(table: pd.DataFrame) -> Figure:
         axis.plot(list(ASKED), list(ASKED.values()), "--", color=MUTED, label="asked for")
         axis.set(xlabel="correlation of the latents", ylabel="share of runs that passed")
         axis.set_ylim(-0.03, 1.03)
-        axis.legend(frameon=False, fontsize="small")
+        figure.legend(frameon=False, fontsize="small", loc="outside upper right", ncols=4)
         sns.despine(figure)
     return figure
