@@ -14,8 +14,8 @@ from experiments.markdown import markdown
 HEAD = """# On a GPU
 
 Every figure here comes from one command, `make gpu` (`smartclip bench gpu`), which runs each part
-in a process of its own, for at most one to three minutes each. Times are medians of calls in turns, of
-ours and of the reference, in one process. `--pretend` runs the parts at toy size on a CPU.
+in a process of its own and stops it after one to three minutes. Times are medians of calls in
+turns, of ours and of the reference, in one process. `--pretend` runs the parts at toy size on a CPU.
 
 **Without a network.** Where the Python that runs `make` has a CUDA build of torch (2.9 or later)
 with torchvision, that one is used. On a machine with a network, `make wheels` fills `wheels/` with
