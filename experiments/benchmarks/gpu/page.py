@@ -15,11 +15,12 @@ HEAD = """# On a GPU
 
 Every figure here comes from one command, `make gpu` (`smartclip bench gpu`), which runs each part
 in a process of its own and stops it after one to three minutes. Times are medians of calls in
-turns, of ours and of the reference, in one process. `--pretend` runs the parts at toy size on a CPU.
+turns, of ours and of the reference, in one process. `--pretend` runs every part at toy size on a
+CPU.
 
 **Without a network.** Where the Python that runs `make` has a CUDA build of torch (2.9 or later)
 with torchvision, that one is used. On a machine with a network, `make wheels` fills `wheels/` with
-every other package; carried along, `make WHEELS=wheels gpu` installs from it and fetches nothing.
+every other package; `make WHEELS=wheels gpu` installs from that folder and fetches nothing.
 """
 
 
