@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = parse(arguments)
         resumes = command.resumes
         _run(command)
-    except BaseException:
+    except BaseException as error:
         # Libraries turn an interrupt into errors of their own while they are imported.
-        if not interrupted:
+        if not interrupted and not isinstance(error, KeyboardInterrupt):
             raise
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         told = "; the same command goes on from where it was saved last" if resumes else ""

@@ -198,4 +198,4 @@ def test_kill_9_at_any_moment_changes_nothing(tmp_path, kills):
             del line[name]
     assert lines[0] == lines[1]
     left = sorted(path.name for path in (tmp_path / "killed").iterdir() if path.is_file())
-    assert left == [CHECKPOINT, "cost.json", METRICS]
+    assert left == [".lock", CHECKPOINT, "cost.json", METRICS]
