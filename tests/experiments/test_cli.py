@@ -61,7 +61,7 @@ def run_folder(root: Path) -> Path:
         (["predict", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
         (["verify", "--captions", "bear;;pen"], "caption 2 is empty"),
         (["verify", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
-        (["verify", "--steps", "0"], "0 steps"),
+        (["verify", "--steps", "0"], "steps = 0"),
         (["verify", "--dimensions", "0"], "dimensions = 0"),
         (["verify", "--dimensions", "-2"], "dimensions = -2"),
         (["train", "vectors", "--method", "klip"], "method 'klip'; the methods are ours"),

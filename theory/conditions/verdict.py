@@ -97,7 +97,7 @@ class NeverSeen:
     >>> from theory.world import Observations
     >>> seen = Observations.of(family, z=z, caption=(z[:, 0] > 0).astype(int))
     >>> check_support(seen).witness.what
-    'caption 1 (b) with z of a [0] up to -0.0112'
+    'caption 2 (b) with z of a [0] up to -0.0112'
     """
 
     what: str
