@@ -1,5 +1,6 @@
 """`smartclip predict`: captions -> identified blocks, why, why not, and what to add."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ class Predict(Command):
         family = self.family()
         prediction = predict(family, without=self.drop)
         wanted = tuple(family.space.named(clean(name)) for name in self.wanted)
+        if not 0 <= self.seconds < math.inf:
+            raise InputError(
+                f"--seconds {self.seconds}",
+                rule="a search takes 0 seconds (the quick answer) or more",
+                fix="give a number of seconds",
+            )
         addition = searched(family, wanted, self.max_caption_length, self.seconds)
         console = Console(highlight=False, markup=False)
         show(console, prediction, addition, wanted)

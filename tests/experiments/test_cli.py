@@ -59,6 +59,8 @@ def run_folder(root: Path) -> Path:
         (["predict", "--captions", "bear;;pen"], "caption 2 is empty"),
         (["predict", "--captions", ""], "caption 1 is empty"),
         (["predict", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
+        (["predict", "--captions", CAPTIONS, "--seconds", "nan"], "--seconds nan"),
+        (["predict", "--captions", CAPTIONS, "--seconds", "-1"], "--seconds -1.0"),
         (["verify", "--captions", "bear;;pen"], "caption 2 is empty"),
         (["verify", "--captions", CAPTIONS, "--sizes", "bear=-1"], "the size of 'bear' is -1"),
         (["verify", "--steps", "0"], "steps = 0"),
