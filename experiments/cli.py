@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from itertools import groupby
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         interrupted = True
         raise KeyboardInterrupt
 
-    before, resumes = None, False
+    before, resumes, of_threads = None, False, threading.excepthook
+    threading.excepthook = _of_a_thread
     with suppress(ValueError):  # only a main thread can listen
         before = signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
@@ -68,8 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"smartclip: stopped{told}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     finally:
+        threading.excepthook = of_threads
         if before is not None:
             signal.signal(signal.SIGINT, before)
+
+
+def _of_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """A full disk stops TensorBoard's own thread too; the main thread meets it and says so."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
 
 
 def _run(command: "Command") -> None:

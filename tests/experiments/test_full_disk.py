@@ -139,8 +139,6 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-# TensorBoard writes in a thread of its own, which meets the full disk too.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("kilobytes", [0, 8, 40, 100, 180, 230])
 def test_a_small_file_system(
     small: Path, whole: tuple[Any, ...], kilobytes: int, capsys: pytest.CaptureFixture[str]
