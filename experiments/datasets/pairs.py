@@ -22,6 +22,7 @@ import tyro
 from experiments.datasets.dataset import Data, Dataset, TowerPair
 from experiments.reading import Reading
 from experiments.record import TWIN, Record
+from smartclip.data.sentences import Policy
 from smartclip.train.config import TrainConfig
 from smartclip.train.method import Budget
 from theory.errors import InputError
@@ -135,18 +136,7 @@ class Pairs(Dataset):
     """Of the towers' matrix products; the recipe's own by default."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Over several processes: a whole model on each, or a part of it."""
-    policy: Literal[
-        "prefix",
-        "subset",
-        "single",
-        "pair",
-        "window",
-        "drop-first",
-        "shuffled",
-        "padded",
-        "debias",
-        "all",
-    ] = "prefix"
+    policy: Policy = "prefix"
     """Which sentences of a caption are kept at a step; published is prefix. DeBias-CLIP, a sampler
     without masks, is debias with --method long-clip."""
     held_out: int | None = None

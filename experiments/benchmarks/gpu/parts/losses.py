@@ -68,54 +68,39 @@ class Losses(Part):
         yield self._streamed(128 if self.pretend else 65536, dimensions[0])
 
     def _beside_clip(self, size: int, dimension: int, kind: Arithmetic) -> Row:
-        ours, theirs = self._calls([smartclip_loss, clip_loss], size, dimension, kind)
-        seconds = seconds_in_turns([ours, theirs], self.device, rounds=5)
+        row = self._beside(clip_loss, "open_clip's loss", size, dimension, kind)
         peak = flops("tf32" if kind == "bfloat16" else kind, self.device, self._square())
-        return {
-            "work": f"SmartCLIP's loss, {kind}",
-            "B": size,
-            "D": dimension,
-            "ms": rounded(1e3 * seconds[0]),
-            "reference": "open_clip's loss",
-            "reference ms": rounded(1e3 * seconds[1]),
-            "ratio": rounded(seconds[0] / seconds[1], 3),
-            "GiB": rounded(peak_gib(ours, self.device), 3),
-            "reference GiB": rounded(peak_gib(theirs, self.device), 3),
-            "share of FLOP/s": rounded(12 * size**2 * dimension / seconds[0] / peak, 3),
-        }
+        share = 12 * size**2 * dimension / (row["ms"] / 1e3) / peak
+        return row | {"share of FLOP/s": rounded(share, 3)}
 
     def _compiled(self, size: int, dimension: int, kind: Arithmetic) -> Row:
         compiled = autograd_loss if self.pretend else torch.compile(autograd_loss)
-        ours, theirs = self._calls([smartclip_loss, compiled], size, dimension, kind)
-        seconds = seconds_in_turns([ours, theirs], self.device)
+        return self._beside(compiled, "the same by autograd, torch.compile", size, dimension, kind)
+
+    def _beside_published(self, size: int, dimension: int) -> Row:
+        name = "the published way, [B, B, D]"
+        try:
+            return self._beside(published_loss, name, size, dimension, "float32")
+        except torch.cuda.OutOfMemoryError:
+            row: Row = {"work": "SmartCLIP's loss, float32", "B": size, "D": dimension}
+            return row | {"reference": f"{name}: out of memory", "ratio": math.nan}
+
+    def _beside(
+        self, reference: Loss, name: str, size: int, dimension: int, kind: Arithmetic
+    ) -> Row:
+        ours, theirs = self._calls([smartclip_loss, reference], size, dimension, kind)
+        seconds = seconds_in_turns([ours, theirs], self.device, rounds=5)
         return {
             "work": f"SmartCLIP's loss, {kind}",
             "B": size,
             "D": dimension,
             "ms": rounded(1e3 * seconds[0]),
-            "reference": "the same by autograd, torch.compile",
+            "reference": name,
             "reference ms": rounded(1e3 * seconds[1]),
             "ratio": rounded(seconds[0] / seconds[1], 3),
             "GiB": rounded(peak_gib(ours, self.device), 3),
             "reference GiB": rounded(peak_gib(theirs, self.device), 3),
         }
-
-    def _beside_published(self, size: int, dimension: int) -> Row:
-        ours, theirs = self._calls([smartclip_loss, published_loss], size, dimension, "float32")
-        row: Row = {"work": "SmartCLIP's loss, float32", "B": size, "D": dimension}
-        try:
-            seconds = seconds_in_turns([ours, theirs], self.device, rounds=3)
-            row |= {
-                "ms": rounded(1e3 * seconds[0]),
-                "reference": "the published way, [B, B, D]",
-                "reference ms": rounded(1e3 * seconds[1]),
-                "ratio": rounded(seconds[0] / seconds[1], 3),
-                "GiB": rounded(peak_gib(ours, self.device), 3),
-                "reference GiB": rounded(peak_gib(theirs, self.device), 3),
-            }
-        except torch.cuda.OutOfMemoryError:
-            row |= {"reference": "the published way: out of memory", "ratio": math.nan}
-        return row
 
     def _streamed(self, size: int, dimension: int) -> Row:
         def streamed(image: Tensor, text: Tensor, mask: Tensor) -> Tensor:
